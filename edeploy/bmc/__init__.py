@@ -1,0 +1,1 @@
+"""Power and boot device of machines, through their BMCs."""

@@ -1,0 +1,1 @@
+"""What firmware is told: DHCP, TFTP, iPXE scripts, kernel arguments."""

@@ -1,0 +1,60 @@
+"""`edeploy`: finds the noun's commands and turns errors into two lines and a status."""
+
+import importlib
+import sys
+
+import click
+
+from edeploy import __version__
+from edeploy.errors import EdeployError
+
+NOUNS = {
+    "cmdb": "addresses and names that profiles hand out",
+    "demo": "one rack in a box, from recipe to running machines",
+    "image": "built images in the store",
+    "lab": "racks of virtual machines",
+    "machine": "machines, their states and power",
+    "ramdisk": "the system that machines boot from the network",
+    "role": "recipes of images",
+    "serve": "the boot service",
+    "specs": "profiles: match, pick, lint",
+}
+
+
+class Nouns(click.Group):
+    """Loads `edeploy.cli.NOUN` when it is asked for: `edeploy --help` stays quick."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in NOUNS:
+            return None
+        module = importlib.import_module(f"edeploy.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(NOUNS.items()))
+
+
+@click.command(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="edeploy")
+def edeploy() -> None:
+    """Turn racks of bare servers into running platforms, and keep them current."""
+
+
+def main() -> None:
+    """The console script. Exit status: 0 done, 1 an error that was told, 2 wrong usage."""
+    try:
+        edeploy(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("interrupted", err=True)
+        sys.exit(130)
+    except EdeployError as error:
+        click.echo(f"edeploy: {error}", err=True)
+        sys.exit(1)

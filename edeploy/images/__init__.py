@@ -1,0 +1,1 @@
+"""Recipes, builds, the store, manifests: files and processes, no network service."""

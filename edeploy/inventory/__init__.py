@@ -1,0 +1,1 @@
+"""What a machine is: items, reports, identity. Pure; standard library only."""

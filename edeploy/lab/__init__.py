@@ -1,0 +1,1 @@
+"""Racks of virtual machines, with real firmware and real BMC protocol."""

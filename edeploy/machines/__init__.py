@@ -1,0 +1,1 @@
+"""Records of machines in the database: states, leases, phases, events."""

@@ -1,0 +1,1 @@
+"""Does a machine fit a profile, and with which values. Pure."""

@@ -1,0 +1,1 @@
+"""The phases of an installation, one module each."""

@@ -1,0 +1,1 @@
+"""The boot service: machines' API, operators' API, bytes, supervised children."""
