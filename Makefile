@@ -15,3 +15,8 @@ test: check
 
 clean:
 	rm -rf .venv build
+
+# Needs uv. Hashes and versions only, no addresses.
+lock:
+	uv pip compile setup.cfg --extra test --generate-hashes --universal --python-version 3.11 \
+		--no-header --no-emit-index-url --no-emit-find-links -q -o requirements.lock
