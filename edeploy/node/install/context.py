@@ -1,0 +1,129 @@
+"""What an install's phases get to work with, and where they leave what they decide."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from edeploy.errors import EdeployError
+
+if TYPE_CHECKING:
+    from edeploy.inventory.items import Report
+    from edeploy.node.cmdline import Arguments
+    from edeploy.node.http import Server
+
+ROOT = Path("/chroot")
+
+
+class BadJob(EdeployError):
+    """The server's answer to POST /v1/install is not what this agent understands."""
+
+
+class InstallStopped(EdeployError):
+    """The server ended this install; raised by `progress` and `log` inside a phase."""
+
+
+@dataclass(frozen=True)
+class InstallJob:
+    """What POST /v1/install returned. `deadline` is in Unix seconds; `session` is a secret."""
+
+    session: str = field(repr=False)
+    machine: str
+    profile: str
+    vars: Mapping[str, str]
+    configure: str = field(repr=False)
+    fetch: str
+    on_success: str
+    on_failure: str
+    kernel_arguments: str
+    deadline: float
+    done: tuple[str, ...] = ()
+
+    @classmethod
+    def from_answer(cls, answer: Mapping[str, object]) -> InstallJob:
+        """The job in the server's JSON; raises BadJob naming the field that is wrong."""
+        variables = answer.get("vars")
+        deadline = answer.get("deadline")
+        done = answer.get("done", [])
+        if not isinstance(variables, dict):
+            raise BadJob("the server's install answer: `vars` is no object")
+        if not isinstance(deadline, (int, float)):
+            raise BadJob("the server's install answer: `deadline` is no number")
+        if not isinstance(done, list):
+            raise BadJob("the server's install answer: `done` is no list")
+        return cls(
+            session=_text(answer, "session"),
+            machine=_text(answer, "machine"),
+            profile=_text(answer, "profile"),
+            vars={str(name): str(value) for name, value in variables.items()},
+            configure=_text(answer, "configure"),
+            fetch=_text(answer, "fetch"),
+            on_success=_text(answer, "on_success"),
+            on_failure=_text(answer, "on_failure"),
+            kernel_arguments=_text(answer, "kernel_arguments"),
+            deadline=float(deadline),
+            done=tuple(str(phase) for phase in done),
+        )
+
+
+class Tell(Protocol):
+    """How a phase tells the server and the console what it does; never waits for either.
+
+    Both raise InstallStopped once the server has ended this install.
+    """
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        """`done` of `total` (0: not known) in `unit`: `bytes`, `files` or `steps`."""
+
+    def log(self, line: str) -> None:
+        """A line for the machine's log; on the console only with VERBOSE=1."""
+
+
+@dataclass
+class Decisions:
+    """What phases found out and decided, for those after them."""
+
+    role: str = ""
+    version: str = ""
+    # The disk that the firmware boots, as /dev/disk/by-id/…
+    disk: str = ""
+    # For the installed system's kernel, after the role's own.
+    kernel_arguments: list[str] = field(default_factory=list)
+    # Set by the finish phase: what kexec starts; None lets the agent look in the root's grub.cfg.
+    kernel: Path | None = None
+    initrd: Path | None = None
+
+
+@dataclass
+class InstallContext:
+    """One install: the job, the ways out, and what is decided as it goes."""
+
+    job: InstallJob
+    # Already carries the session's secret.
+    server: Server
+    arguments: Arguments
+    hardware: Report
+    tell: Tell
+    root: Path = ROOT
+    decisions: Decisions = field(default_factory=Decisions)
+    # What must be undone (mounts, swap) whatever happens; the agent closes it after the last
+    # phase, after kexec has read its kernel, or after a failure.
+    undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def progress(self, done: int, total: int, unit: str) -> None:
+        """See `Tell.progress`."""
+        self.tell.progress(done, total, unit)
+
+    def log(self, line: str) -> None:
+        """See `Tell.log`."""
+        self.tell.log(line)
+
+
+def _text(answer: Mapping[str, object], name: str) -> str:
+    value = answer.get(name)
+    if not isinstance(value, str):
+        raise BadJob(f"the server's install answer: `{name}` is no text")
+    return value

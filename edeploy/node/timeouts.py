@@ -1,0 +1,26 @@
+"""How long a machine waits for what, in seconds, and why that long."""
+
+# One attempt to reach the server: a switch that just came up answers within a few seconds.
+CONNECT = 10.0
+# A connection on which no byte comes for this long is taken for dead and made anew.
+STALL = 30.0
+# The server may be restarted or upgraded meanwhile; the job's own deadline, which the server
+# keeps, is what ends a hopeless install.
+SERVER_AWAY = 20 * 60.0
+# First and longest pause between two attempts: quick after a restart, and no storm from a rack.
+RETRY_FIRST = 0.25
+RETRY_LONGEST = 15.0
+# Spanning tree keeps a port silent for up to 50 s, and DHCP servers may be late after a power cut.
+LINKS = 5 * 60.0
+# udev names a link within a second; a link that it never names is used as the kernel named it.
+UDEV_NAMES = 10.0
+# All disks known: storage controllers with many disks take long to probe them.
+UDEV_SETTLE = 120.0
+# Reports of phases go out about once a second, together.
+REPORT_EVERY = 1.0
+# At the end the last reports must arrive, as the server decides by them.
+LAST_REPORTS = 5 * 60.0
+# Between two lines about the same step on a console.
+CONSOLE_EVERY = 2.0
+# Programs of the agent itself (ip, kexec): done in a moment, or stuck.
+PROGRAM = 60.0
