@@ -1,0 +1,143 @@
+"""What happens when a machine reports: enrolled, matched, leased, and told what to do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy.orm import Session
+
+from edeploy import timeouts
+from edeploy.inventory.identity import identify
+from edeploy.inventory.items import Report
+from edeploy.machines import attempts
+from edeploy.machines.credentials import Kind, mint, revoke
+from edeploy.machines.database import Database
+from edeploy.machines.leases import Candidate, choose_lease
+from edeploy.machines.policy import Policy, on_failure, on_success
+from edeploy.machines.records import enrol, live_lease, move, note, standing
+from edeploy.machines.schema import Attempt, Lease, Machine
+from edeploy.machines.states import Boot, State, Verb, boot
+
+Order = Literal["install", "wait", "hold", "local"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the agent is to do. `token` only with `install`."""
+
+    machine: str
+    state: str
+    do: Order
+    why: str
+    token: str | None
+    retry_seconds: int
+    on_success: str
+    on_failure: str
+
+
+def take_report(
+    database: Database,
+    report: Report,
+    offered: Sequence[Candidate],
+    policy: Policy,
+    *,
+    address: str,
+    now: float,
+) -> Answer:
+    """Store the report and decide, in one transaction: nothing is leased twice.
+
+    `offered` says how each profile fits this report (leases.candidates).
+    """
+    identity = identify(report)
+    with database.write() as session:
+        machine, _new = enrol(session, identity, report, address=address, now=now)
+        attempt = attempts.arrive(session, machine, identity, now=now)
+        match State(machine.state):
+            case State.DISCOVERED | State.RESERVED:
+                return _match(session, machine, attempt, offered, policy, now)
+            case State.INSTALLING if boot(standing(session, machine)) is Boot.RAMDISK:
+                return _again(session, machine, attempt, policy, now)
+            case State.TESTING:
+                return _answer(machine, None, "wait", "its hardware is being tested", policy)
+            case _:
+                return _stay_away(session, machine, policy, now)
+
+
+def _match(
+    session: Session,
+    machine: Machine,
+    attempt: Attempt,
+    offered: Sequence[Candidate],
+    policy: Policy,
+    now: float,
+) -> Answer:
+    choice = choose_lease(session, machine, offered, now=now)
+    why = "\n".join(choice.why)
+    if choice.lease is None:
+        if State(machine.state) is State.RESERVED:
+            move(session, machine, Verb.UNMATCH, f"no profile fits any more\n{why}", now=now)
+        elif machine.why != why:
+            note(session, "no-match", why, now=now, machine=machine)
+        machine.why = why
+        machine.profile = None
+        return _answer(machine, None, "wait", why, policy)
+    lease = choice.lease
+    deadline = now + policy.reserve_minutes * 60
+    machine.why = why
+    machine.profile = lease.profile
+    hostname = lease.vars.get("hostname")
+    machine.hostname = hostname if isinstance(hostname, str) else None
+    if State(machine.state) is State.DISCOVERED:
+        move(session, machine, Verb.MATCH, why, now=now, deadline=deadline)
+    else:
+        machine.deadline = deadline
+    attempt.lease_id = lease.id
+    token = mint(session, Kind.TOKEN, lease, attempt, now=now)
+    return _answer(machine, lease, "install", why, policy, token)
+
+
+def _again(
+    session: Session, machine: Machine, attempt: Attempt, policy: Policy, now: float
+) -> Answer:
+    """The ramdisk came up again in an install: a new token, within the old deadline."""
+    lease = live_lease(session, machine)
+    if lease is None:
+        move(session, machine, Verb.FAIL, "its lease is gone", now=now)
+        return _stay_away(session, machine, policy, now)
+    revoke(session, machine.id, {Kind.SESSION, Kind.CALL_HOME}, now=now)
+    attempt.lease_id = lease.id
+    why = "its install was interrupted and begins again"
+    note(session, "interrupted", why, now=now, machine=machine)
+    token = mint(session, Kind.TOKEN, lease, attempt, now=now)
+    return _answer(machine, lease, "install", why, policy, token)
+
+
+def _stay_away(session: Session, machine: Machine, policy: Policy, now: float) -> Answer:
+    """Never write: the machine boots its disk, or waits for an operator."""
+    if boot(standing(session, machine)) is Boot.DISK:
+        note(session, "ramdisk", "in the ramdisk, sent to its own disk", now=now, machine=machine)
+        return _answer(machine, live_lease(session, machine), "local", machine.state, policy)
+    why = f"it is {machine.state}"
+    if machine.failed_reason:
+        why = f"it failed in {machine.failed_phase or machine.failed_from}: {machine.failed_reason}"
+    return _answer(machine, None, "hold", why, policy)
+
+
+def _answer(
+    machine: Machine,
+    lease: Lease | None,
+    do: Order,
+    why: str,
+    policy: Policy,
+    token: str | None = None,
+) -> Answer:
+    return Answer(
+        machine=machine.name,
+        state=machine.state,
+        do=do,
+        why=why,
+        token=token,
+        retry_seconds=timeouts.HOLD_AGAIN if do == "hold" else timeouts.REPORT_AGAIN,
+        on_success=on_success(machine, lease),
+        on_failure=on_failure(machine, lease),
+    )

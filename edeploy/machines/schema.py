@@ -1,0 +1,215 @@
+"""The tables of the records: machines, reports, leases, attempts, phases, events."""
+
+from sqlalchemy import JSON, ForeignKey, Index, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+JsonObject = dict[str, object]
+
+
+class Base(DeclarativeBase):
+    """All times are unix seconds (UTC); a duration is seconds."""
+
+    type_annotation_map = {JsonObject: JSON, list[JsonObject]: JSON, str: Text}  # noqa: RUF012
+
+
+class Machine(Base):
+    """One server, whatever was swapped in it."""
+
+    __tablename__ = "machines"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    name: Mapped[str] = mapped_column(unique=True)
+    serial: Mapped[str | None]
+    uuid: Mapped[str | None]
+    state: Mapped[str]
+    since: Mapped[float]  # in this state
+    deadline: Mapped[float | None] = mapped_column(index=True)
+    created: Mapped[float]
+    last_seen: Mapped[float]
+    why: Mapped[str] = mapped_column(default="")  # the last match, explained
+    failed_from: Mapped[str | None]
+    failed_phase: Mapped[str | None]
+    failed_reason: Mapped[str | None]
+    disk_touched: Mapped[bool] = mapped_column(default=False)
+    profile: Mapped[str | None]
+    role: Mapped[str | None]
+    version: Mapped[str | None]
+    hostname: Mapped[str | None]
+    address: Mapped[str | None]  # where its last report or call came from
+    kernel: Mapped[str | None]
+    boot_id: Mapped[str | None]
+    power: Mapped[str | None]
+    on_success: Mapped[str | None]  # an operator's choice for this machine, over the profile's
+    on_failure: Mapped[str | None]
+
+    identities: Mapped[list["IdentityPart"]] = relationship(
+        back_populates="machine", cascade="all, delete-orphan"
+    )
+
+
+class IdentityPart(Base):
+    """A serial, UUID or MAC that a machine was seen with."""
+
+    __tablename__ = "identities"
+    __table_args__ = (Index("identities_by_value", "kind", "value"),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
+    kind: Mapped[str]  # serial, uuid, mac
+    value: Mapped[str]
+
+    machine: Mapped[Machine] = relationship(back_populates="identities")
+
+
+class ReportRow(Base):
+    """What a machine said about its hardware; an equal report only moves `last`."""
+
+    __tablename__ = "reports"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
+    first: Mapped[float]
+    last: Mapped[float]
+    sha256: Mapped[str]
+    body: Mapped[str]  # JSON list of 4-item rows
+
+
+class Lease(Base):
+    """A quota slot and a CMDB entry, in a machine's hands.
+
+    `held` until active, then `spent`; `kept` between an active system and its reinstall;
+    `returned` at the end, when others may have slot and entry.
+    """
+
+    __tablename__ = "leases"
+    __table_args__ = (
+        Index(
+            "one_live_lease_a_machine",
+            "machine_id",
+            unique=True,
+            sqlite_where=text("state != 'returned'"),
+        ),
+        Index("leases_by_profile", "profile", "state"),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
+    profile: Mapped[str]
+    state: Mapped[str]  # held, spent, kept, returned
+    created: Mapped[float]
+    ended: Mapped[float | None]
+    entry: Mapped[int | None]  # index in the CMDB when it was chosen
+    entry_text: Mapped[str | None]  # the entry itself: an index moves when the file is edited
+    vars: Mapped[JsonObject]
+    configure: Mapped[str]
+    settings: Mapped[JsonObject]
+    finished: Mapped[float | None]  # the install is whole on the disk
+    plan: Mapped[JsonObject | None]
+
+
+class Attempt(Base):
+    """One boot of the ramdisk and what came of it."""
+
+    __tablename__ = "attempts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
+    lease_id: Mapped[int | None] = mapped_column(ForeignKey("leases.id"))
+    number: Mapped[int]
+    started: Mapped[float]
+    redeemed: Mapped[float | None]
+    ended: Mapped[float | None]
+    log_lines: Mapped[int] = mapped_column(default=0)
+
+
+class Phase(Base):
+    """One phase of an attempt: the server's stamps and the node's own seconds."""
+
+    __tablename__ = "phases"
+    __table_args__ = (Index("one_phase_an_attempt", "attempt_id", "name", unique=True),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"))
+    name: Mapped[str]
+    started: Mapped[float]
+    last: Mapped[float]  # last sign of life
+    ended: Mapped[float | None]
+    failed: Mapped[bool] = mapped_column(default=False)
+    reason: Mapped[str | None]
+    seconds: Mapped[float | None]  # by the node's monotonic clock
+    done: Mapped[int | None]
+    total: Mapped[int | None]
+    unit: Mapped[str | None]
+
+
+class LogLine(Base):
+    """A line that the agent printed; bounded per attempt."""
+
+    __tablename__ = "log_lines"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"), index=True)
+    phase: Mapped[str]
+    at: Mapped[float]
+    text: Mapped[str]
+
+
+class Credential(Base):
+    """A secret that was given out; only its SHA-256 is here.
+
+    `token` redeems an install once, `session` is for the agent, `call-home` for the
+    installed system.
+    """
+
+    __tablename__ = "credentials"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
+    lease_id: Mapped[int] = mapped_column(ForeignKey("leases.id"))
+    attempt_id: Mapped[int] = mapped_column(ForeignKey("attempts.id"))
+    kind: Mapped[str]
+    sha256: Mapped[str] = mapped_column(unique=True)
+    made: Mapped[float]
+    used: Mapped[float | None]
+    revoked: Mapped[float | None]
+
+
+class Event(Base):
+    """What happened, for ever; only added to."""
+
+    __tablename__ = "events"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    machine_id: Mapped[int | None] = mapped_column(ForeignKey("machines.id"), index=True)
+    kind: Mapped[str]
+    state: Mapped[str | None]  # after the event
+    text: Mapped[str]
+
+
+class BootScript(Base):
+    """A boot script that was asked for, perhaps by a machine that has no record yet."""
+
+    __tablename__ = "boot_scripts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    mac: Mapped[str] = mapped_column(index=True)
+    uuid: Mapped[str]
+    serial: Mapped[str]
+    platform: Mapped[str]
+    answer: Mapped[str]
+    used: Mapped[bool] = mapped_column(default=False)  # a report came from this boot
+
+
+class PowerOn(Base):
+    """Power given through a BMC, perhaps to a machine that has no record yet."""
+
+    __tablename__ = "power_ons"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    at: Mapped[float]
+    bmc: Mapped[str] = mapped_column(index=True)
+    serial: Mapped[str | None]
+    mac: Mapped[str | None]
+    used: Mapped[bool] = mapped_column(default=False)

@@ -1,0 +1,151 @@
+"""The records as operators see them: JSON objects for the list, one machine, its log."""
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from edeploy.machines import attempts
+from edeploy.machines.records import find, identity_of, last_report, live_lease
+from edeploy.machines.schema import Attempt, Event, JsonObject, LogLine, Machine, Phase
+from edeploy.machines.states import State
+
+MAX_EVENTS = 1000
+"""Events in one answer; `after` asks for more."""
+
+
+def machines(session: Session) -> list[JsonObject]:
+    """All machines, by name."""
+    rows = session.scalars(select(Machine).order_by(Machine.name)).all()
+    return [summary(session, machine) for machine in rows]
+
+
+def summary(session: Session, machine: Machine) -> JsonObject:
+    """One line of the list."""
+    attempt = attempts.latest(session, machine)
+    open_phases = (
+        [row for row in attempts.phases(session, attempt) if row.ended is None] if attempt else []
+    )
+    phase = open_phases[-1] if open_phases and machine.state == State.INSTALLING else None
+    return {
+        "name": machine.name,
+        "state": machine.state,
+        "since": machine.since,
+        "profile": machine.profile,
+        "role": machine.role,
+        "version": machine.version,
+        "hostname": machine.hostname,
+        "serial": machine.serial,
+        "macs": list(identity_of(machine).macs),
+        "address": machine.address,
+        "power": machine.power,
+        "phase": phase.name if phase else machine.failed_phase,
+        "done": phase.done if phase else None,
+        "total": phase.total if phase else None,
+        "unit": phase.unit if phase else None,
+        "deadline": machine.deadline,
+        "last_seen": machine.last_seen,
+        "reason": machine.failed_reason,
+        "disk_touched": machine.disk_touched,
+    }
+
+
+def machine(session: Session, name: str) -> JsonObject:
+    """All about one machine but its log."""
+    row = find(session, name)
+    lease = live_lease(session, row)
+    report = last_report(session, row)
+    attempt = attempts.latest(session, row)
+    return {
+        **summary(session, row),
+        "uuid": row.uuid,
+        "created": row.created,
+        "why": row.why,
+        "failed_from": row.failed_from,
+        "kernel": row.kernel,
+        "boot_id": row.boot_id,
+        "on_success": row.on_success,
+        "on_failure": row.on_failure,
+        "lease": {
+            "profile": lease.profile,
+            "state": lease.state,
+            "entry": lease.entry,
+            "vars": lease.vars,
+            "plan": lease.plan,
+        }
+        if lease
+        else None,
+        "phases": _phases(session, attempt) if attempt else [],
+        "report": report.rows() if report else [],
+    }
+
+
+def log(session: Session, name: str) -> JsonObject:
+    """Everything that happened to one machine: attempts with phases and lines, events."""
+    row = find(session, name)
+    rows = session.scalars(
+        select(Attempt).where(Attempt.machine_id == row.id).order_by(Attempt.number)
+    ).all()
+    listed = session.scalars(
+        select(Event).where(Event.machine_id == row.id).order_by(Event.id.desc()).limit(MAX_EVENTS)
+    ).all()
+    return {
+        "name": row.name,
+        "state": row.state,
+        "attempts": [_attempt(session, attempt) for attempt in rows],
+        "events": [_event(event, row.name) for event in reversed(listed)],
+    }
+
+
+def events(session: Session, *, after: int) -> list[JsonObject]:
+    """Events with a higher number than `after`, oldest first, MAX_EVENTS at most."""
+    rows = session.execute(
+        select(Event, Machine.name)
+        .outerjoin(Machine, Machine.id == Event.machine_id)
+        .where(Event.id > after)
+        .order_by(Event.id)
+        .limit(MAX_EVENTS)
+    ).all()
+    return [_event(event, name) for event, name in rows]
+
+
+def _attempt(session: Session, attempt: Attempt) -> JsonObject:
+    lines = session.scalars(
+        select(LogLine).where(LogLine.attempt_id == attempt.id).order_by(LogLine.id)
+    ).all()
+    return {
+        "number": attempt.number,
+        "started": attempt.started,
+        "redeemed": attempt.redeemed,
+        "ended": attempt.ended,
+        "phases": _phases(session, attempt),
+        "log": [{"at": line.at, "phase": line.phase, "text": line.text} for line in lines],
+    }
+
+
+def _phases(session: Session, attempt: Attempt) -> list[JsonObject]:
+    return [_phase(row) for row in attempts.phases(session, attempt)]
+
+
+def _phase(row: Phase) -> JsonObject:
+    return {
+        "name": row.name,
+        "started": row.started,
+        "ended": row.ended,
+        "elapsed": round(row.ended - row.started, 3) if row.ended is not None else None,
+        "seconds": row.seconds,
+        "failed": row.failed,
+        "reason": row.reason,
+        "done": row.done,
+        "total": row.total,
+        "unit": row.unit,
+    }
+
+
+def _event(event: Event, name: str | None) -> JsonObject:
+    return {
+        "id": event.id,
+        "at": event.at,
+        "machine": name,
+        "kind": event.kind,
+        "state": event.state,
+        "text": event.text,
+    }

@@ -1,0 +1,37 @@
+"""How long the server waits for others, in seconds, and why."""
+
+DATABASE_BUSY = 20.0
+"""Another process (a second `edeploy serve`, sqlite3 in a shell) holds the database."""
+
+CHILD_STOP = 5.0
+"""dnsmasq and rsync end in milliseconds; after this they are killed."""
+
+CHILD_BACKOFF_FIRST = 0.5
+"""A child that dies once is back before a booting firmware notices (iPXE asks again after 1 s)."""
+
+CHILD_BACKOFF_LAST = 30.0
+"""A child that can not run must not fill the log, yet be back soon once its cause is gone."""
+
+CHILD_HEALTHY = 60.0
+"""A child that ran this long has started well: its next death counts as the first."""
+
+HTTP_DRAIN = 3.0
+"""At the end, requests in flight may finish; image downloads are cut and go on by range later."""
+
+STALE_CHILD = 5.0
+"""A child of a server that was killed gets this long to end before it is killed."""
+
+DEADLINE_CHECK = 60.0
+"""The keeper of deadlines sleeps until the next one, but no longer: the clock may jump."""
+
+REPORT_AGAIN = 10
+"""What an agent without work is told to wait: profiles change by hand, so seconds are enough."""
+
+HOLD_AGAIN = 15
+"""What an agent on hold is told to wait before it asks again whether an operator let it go."""
+
+API_ANSWER = 90.0
+"""The command line waits for the server: a BMC that does not answer costs it up to a minute."""
+
+PROGRAM_CHECK = 20.0
+"""`dnsmasq --test` and `rsync --version` answer at once, also on a busy machine."""
