@@ -24,7 +24,7 @@ def tree(tmp_path: Path) -> Path:
     root = tmp_path / "tree"
     (root / "bin").mkdir(parents=True)
     (root / "bin/tool").write_bytes(b"tool\n")
-    os.chmod(root / "bin/tool", 0o2710)
+    os.chmod(root / "bin/tool", 0o4700)
     os.link(root / "bin/tool", root / "bin/tool2")
     os.link(root / "bin/tool", root / "also")
     (root / "link").symlink_to("bin/tool")
@@ -63,7 +63,7 @@ def test_what_is_written(tree: Path) -> None:
     odd = next(line for line in lines if line.startswith("odd"))
     assert odd.startswith("odd%20%0A%3D%25%C3%A9 type=file mode=0644 ")
     tool = next(line for line in lines if line.startswith("bin/tool2"))
-    assert " mode=2710 " in tool
+    assert " mode=4700 " in tool
     assert tool.endswith(" links=also xattr.user.note=0020ff")
     found = entries_by_path(tree)
     assert found[b"link"].target == b"bin/tool"

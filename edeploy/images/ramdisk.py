@@ -1,0 +1,420 @@
+"""Builds the ramdisk: from its recipe under pxe/ to a kernel and an initrd in the store."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+import edeploy
+from edeploy import atomic
+from edeploy.errors import EdeployError
+from edeploy.images import prune
+from edeploy.images.nodepack import MODULES
+from edeploy.images.store import Ramdisk, Store
+from edeploy.names import checked
+from edeploy.run import ProgramFailed, run
+
+# Raise it when this module makes another ramdisk of the same inputs.
+REVISION = 1
+# mmdebstrap downloads some 60 MB; the longest wait is a slow mirror.
+DOWNLOAD_TIMEOUT = 30 * 60.0
+# zstd -19 on one slow core.
+PACK_TIMEOUT = 20 * 60.0
+MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
+EMPTY_FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "var/lib", "var/log", "chroot")
+LOADER = "/usr/lib64/ld-linux-x86-64.so.2"
+_SECTIONS = ("packages", "kernels", "modules", "without_modules", "exclude", "keep")
+_PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?\Z")
+
+
+class BadRamdiskRecipe(EdeployError):
+    """The recipe has a wrong form, an unknown key, or no such kernel."""
+
+
+@dataclass(frozen=True)
+class RamdiskRecipe:
+    """What goes in: Debian packages, and patterns of modules and paths (see pxe/ramdisk.yaml)."""
+
+    packages: tuple[str, ...]
+    firmware: tuple[str, ...]
+    modules: tuple[str, ...]
+    without_modules: tuple[str, ...]
+    exclude: tuple[str, ...]
+    keep: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Built:
+    """The result: `reused` when nothing had changed; sizes in bytes; notices for the operator."""
+
+    ramdisk: Ramdisk
+    reused: bool
+    size: int
+    unpacked: int
+    notices: tuple[str, ...] = ()
+
+
+def build_ramdisk(
+    pxe: Path,
+    kernel: str,
+    store: Store,
+    *,
+    ssh_key: Path | None = None,
+    on_step: Callable[[str], None] = lambda _: None,
+) -> Built:
+    """Make `STORE/ramdisk/<kernel>/{vmlinuz,initrd}`, or reuse it when no input changed.
+
+    `pxe` is the folder with ramdisk.yaml and files/. Raises EdeployError; the ramdisk that was
+    there before stays as it was.
+    """
+    recipe = load_recipe(pxe / "ramdisk.yaml", kernel)
+    key = read_key(ssh_key) if ssh_key else ""
+    sources = mirror_lines()
+    inputs = digest_of_inputs(pxe, kernel, key, sources)
+    with _alone(store.root / "ramdisk"):
+        there = existing(store, kernel, inputs)
+        if there:
+            return there
+        place = store.ramdisk_place(kernel).folder
+        with _new_folder(place) as work:
+            root = work / "root"
+            on_step("unpack packages")
+            notices = unpack_packages(root, recipe, sources)
+            on_step("take what is needed")
+            take_kernel(root, work / "new", recipe)
+            slim(root, recipe)
+            put_agent(root, pxe / "files", key, inputs)
+            on_step("compress")
+            pack(root, work / "new" / "initrd")
+            atomic.write(work / "new" / "inputs", f"{inputs}\n")
+            return publish(work / "new", place, notices, _size_of(root))
+
+
+def load_recipe(path: Path, kernel: str) -> RamdiskRecipe:
+    """The recipe for one kernel. Raises BadRamdiskRecipe."""
+    try:
+        data = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise BadRamdiskRecipe(f"{path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise BadRamdiskRecipe(f"{path}: {error}") from error
+    if not isinstance(data, dict) or not isinstance(data.get("kernels"), dict):
+        raise BadRamdiskRecipe(f"{path}: must be a mapping with `kernels`")
+    unknown = sorted(str(name) for name in data if name not in _SECTIONS)
+    if unknown:
+        raise BadRamdiskRecipe(
+            f"{path}: unknown key {unknown[0]!r}", f"Known are: {', '.join(_SECTIONS)}."
+        )
+    flavour = data["kernels"].get(kernel)
+    if not isinstance(flavour, dict):
+        raise BadRamdiskRecipe(
+            f"{path}: no kernel {kernel!r}", f"There are: {', '.join(sorted(data['kernels']))}."
+        )
+
+    def texts(mapping: dict[str, object], name: str) -> tuple[str, ...]:
+        value = mapping.get(name, [])
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise BadRamdiskRecipe(f"{path}: `{name}` must be a list of texts")
+        return tuple(value)
+
+    packages = texts(data, "packages") + texts(flavour, "packages")
+    firmware = texts(flavour, "firmware")
+    for package in packages + firmware:
+        checked(package, "package")
+    return RamdiskRecipe(
+        packages=packages,
+        firmware=firmware,
+        modules=texts(data, "modules"),
+        without_modules=texts(data, "without_modules"),
+        exclude=texts(data, "exclude"),
+        keep=texts(data, "keep"),
+    )
+
+
+def read_key(path: Path) -> str:
+    """The public keys of an OpenSSH file. Raises EdeployError when it holds anything else."""
+    try:
+        lines = [line.strip() for line in path.read_text().splitlines()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise EdeployError(f"{path}: not readable as a public key: {error}") from error
+    keys = [line for line in lines if line and not line.startswith("#")]
+    if not keys or not all(_PUBLIC_KEY.match(key) for key in keys):
+        raise EdeployError(
+            f"{path}: this is no OpenSSH public key", "Give the file that ends with .pub."
+        )
+    return "".join(f"{key}\n" for key in keys)
+
+
+def mirror_lines() -> tuple[str, ...]:
+    """This machine's own Debian sources of its own suite, as `deb …` lines, `main` only."""
+    suite = _os_release("VERSION_CODENAME")
+    out = run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
+         "Created-By: Packages"]
+    ).out  # fmt: skip
+    lines = []
+    for line in out.splitlines():
+        uri, release, component = line.split()
+        if component == "main" and release in (suite, f"{suite}-updates", f"{suite}-security"):
+            lines.append(f"deb {uri} {release} main")
+    if not lines:
+        raise EdeployError(
+            f"this machine's apt sources have no {suite} main",
+            "The ramdisk is built from them; see `man sources.list`, then run `apt-get update`.",
+        )
+    return tuple(dict.fromkeys(lines))
+
+
+def digest_of_inputs(pxe: Path, kernel: str, key: str, sources: tuple[str, ...]) -> str:
+    """One SHA-256 over all that decides what the ramdisk is, but for new package versions."""
+    digest = hashlib.sha256(repr((REVISION, kernel, key, sources)).encode())
+    files = [(path, path.relative_to(pxe)) for path in pxe.rglob("*") if path.is_file()]
+    for path, name in sorted([*files, *_node_files()], key=lambda pair: str(pair[1])):
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{name} {os.access(path, os.X_OK)} {content}\n".encode())
+    return digest.hexdigest()
+
+
+def existing(store: Store, kernel: str, inputs: str) -> Built | None:
+    """The ramdisk that is there when it was made of the same inputs."""
+    place = store.ramdisk_place(kernel)
+    try:
+        if (place.folder / "inputs").read_text().strip() != inputs:
+            return None
+        size = place.initrd.stat().st_size
+        unpacked = int((place.folder / "unpacked").read_text())
+        place.kernel.stat()
+    except (OSError, ValueError):
+        return None
+    return Built(place, True, size, unpacked)
+
+
+def unpack_packages(root: Path, recipe: RamdiskRecipe, sources: tuple[str, ...]) -> list[str]:
+    """Unpack the packages, running none of their scripts; returns notices about firmware."""
+    packages, notices = list(recipe.packages), []
+    if recipe.firmware:
+        with_firmware = tuple(f"{line} non-free-firmware" for line in sources)
+        if _has_firmware(sources):
+            sources = with_firmware
+            packages += recipe.firmware
+        else:
+            notices.append(
+                "no firmware is in this ramdisk: the mirrors of this machine have no "
+                "non-free-firmware; some network cards and disk controllers need it"
+            )
+    try:
+        run(
+            ["mmdebstrap", "--variant=extract", "--mode=root", "--format=directory",
+             f"--hook-dir={MERGED_USR}", f"--include={','.join(packages)}",
+             _os_release("VERSION_CODENAME"), root, *sources],
+            timeout=DOWNLOAD_TIMEOUT,
+        )  # fmt: skip
+    except ProgramFailed as error:
+        raise EdeployError(
+            f"ramdisk: the packages were not unpacked: {error.message}",
+            "A package that does not exist is named above; else try `apt-get update`.",
+        ) from error
+    return notices
+
+
+def take_kernel(root: Path, new: Path, recipe: RamdiskRecipe) -> None:
+    """Move the kernel to `new`, and keep only the modules that the recipe wants."""
+    kernels = sorted(root.glob("boot/vmlinuz-*"))
+    if len(kernels) != 1:
+        raise EdeployError(f"ramdisk: {len(kernels)} kernels were unpacked, must be one")
+    release = kernels[0].name.removeprefix("vmlinuz-")
+    shutil.copyfile(kernels[0], new / "vmlinuz")
+    modules = root / "usr/lib/modules" / release
+    run(["chroot", root, "/usr/sbin/depmod", release])
+    prune.remove_modules(modules, recipe.modules, recipe.without_modules)
+    run(["chroot", root, "/usr/sbin/depmod", release])
+    for name in modules.glob("modules.*"):
+        # The kernel's own lists, and the two indexes that modprobe reads, are enough.
+        if name.suffix not in (".bin", ".builtin", ".order", ".softdep", ".modinfo"):
+            name.unlink()
+
+
+def slim(root: Path, recipe: RamdiskRecipe) -> None:
+    """Remove what the recipe excludes, then the libraries that nothing needs any more."""
+    prune.remove_paths(root, recipe.exclude, recipe.keep)
+    prune.remove_unneeded_libraries(root, lambda path: _libraries(root, path))
+    prune.remove_empty_folders(root)
+
+
+def put_agent(root: Path, files: Path, key: str, inputs: str) -> None:
+    """Put in the agent, compiled, the overlay, the operator's key, and BusyBox's programs."""
+    for folder in EMPTY_FOLDERS:
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    (root / "tmp").chmod(0o1777)
+    for source, name in _node_files():
+        target = root / "usr/lib/edeploy" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+    prune.put_overlay(root, files)
+    (root / "etc/edeploy-ramdisk").write_text(f"{edeploy.__version__} {inputs[:12]}\n")
+    (root / "etc/resolv.conf").symlink_to("/run/edeploy/resolv.conf")
+    if key:
+        (root / "root/.ssh").mkdir(mode=0o700)
+        (root / "etc/dropbear").mkdir()
+        atomic.write(root / "root/.ssh/authorized_keys", key, mode=0o600)
+    (root / "root").chmod(0o700)
+    _link_busybox(root)
+    _compile(root)
+
+
+def pack(root: Path, initrd: Path) -> None:
+    """The tree as cpio, in the order of names and with one time, through zstd."""
+    prune.settle_times(root, 0)
+    names = sorted(
+        os.path.relpath(os.path.join(folder, name), root)
+        for folder, folders, files in os.walk(root)
+        for name in [*folders, *files]
+    )
+    listing = initrd.with_name("names")
+    listing.write_text("".join(f"{name}\0" for name in names))
+    with listing.open("rb") as stdin, initrd.open("wb") as stdout:
+        cpio = subprocess.Popen(
+            ["cpio", "--null", "--create", "--format=newc", "--reproducible", "--quiet"],
+            cwd=root, stdin=stdin, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        try:
+            zstd = subprocess.run(  # noqa: PLW1510 - both are looked at together below
+                ["zstd", "-q", "-19", "-T0", "-c"],
+                stdin=cpio.stdout, stdout=stdout, timeout=PACK_TIMEOUT,
+            )  # fmt: skip
+        finally:
+            cpio.kill() if cpio.poll() is None else None
+            code = cpio.wait()
+    listing.unlink()
+    if code or zstd.returncode:
+        raise EdeployError(
+            f"ramdisk: cpio ended with {code}, zstd with {zstd.returncode}", "Is the store full?"
+        )
+
+
+def publish(new: Path, place: Path, notices: list[str], unpacked: int) -> Built:
+    """Make the new files the ramdisk, at one moment: a server never sees a mixed pair."""
+    atomic.write(new / "unpacked", f"{unpacked}\n")
+    new.chmod(0o755)
+    version = place.with_name(f".{place.name}-{os.path.basename(new.parent)}")
+    os.sync()
+    new.rename(version)
+    link = new.parent / "link"
+    link.symlink_to(version.name)
+    if place.is_dir() and not place.is_symlink():
+        shutil.rmtree(place)
+    old = place.resolve() if place.is_symlink() else None
+    link.rename(place)
+    atomic.sync_folder(place.parent)
+    if old and old != version and old.parent == place.parent:
+        shutil.rmtree(old, ignore_errors=True)
+    ramdisk = Ramdisk(place, place / "vmlinuz", place / "initrd")
+    return Built(ramdisk, False, ramdisk.initrd.stat().st_size, unpacked, tuple(notices))
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One build at a time in a store."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise EdeployError(
+            f"{folder}: {error.strerror}", "The ramdisk is written there; see --store."
+        ) from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(lock)
+
+
+@contextmanager
+def _new_folder(place: Path) -> Iterator[Path]:
+    """A work folder beside `place`, with `new/` in it, gone at the end."""
+    work = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+    try:
+        work.chmod(0o755)
+        (work / "new").mkdir()
+        yield work
+    except OSError as error:
+        raise EdeployError(
+            f"ramdisk: {error.filename or place}: {error.strerror}",
+            "The ramdisk that was there before is unchanged.",
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _has_firmware(sources: tuple[str, ...]) -> bool:
+    """Whether the first mirror serves the component: asked of the mirror, as this machine's own
+    list of sources seldom names it."""
+    _, uri, release, _ = sources[0].split()
+    url = f"{uri.rstrip('/')}/dists/{release}/non-free-firmware/binary-amd64/Release"
+    method = "/usr/lib/apt/apt-helper"
+    with tempfile.TemporaryDirectory() as folder:
+        done = run([method, "download-file", url, f"{folder}/release"], check=False)
+    return done.code == 0
+
+
+def _libraries(root: Path, path: Path) -> list[str]:
+    """The libraries that the loader of the tree itself would load for a file."""
+    done = run(
+        ["chroot", root, LOADER, "--list", f"/{path.relative_to(root)}"], check=False
+    )  # fmt: skip
+    return re.findall(r"(?:=> |^\s+)(/\S+) \(0x", done.out, re.MULTILINE)
+
+
+def _link_busybox(root: Path) -> None:
+    """A name in /usr/bin for each of BusyBox's programs that no package brings."""
+    have = {path.name for folder in ("usr/bin", "usr/sbin") for path in (root / folder).iterdir()}
+    for name in run(["chroot", root, "/usr/bin/busybox", "--list"]).out.split():
+        if name not in have:
+            (root / "usr/bin" / name).symlink_to("busybox")
+
+
+def _compile(root: Path) -> None:
+    """Compile Python's library in place of its source, and the agent beside its source, both
+    without a look at times: the tree has none."""
+    python = sorted(path.name for path in (root / "usr/lib").glob("python3.*"))[0]
+    for options in (["-b", f"/usr/lib/{python}"], ["/usr/lib/edeploy"]):
+        run(
+            ["chroot", root, f"/usr/bin/{python}", "-I", "-S", "-m", "compileall", "-q", "-f",
+             "--invalidation-mode", "unchecked-hash", *options],
+            timeout=PACK_TIMEOUT,
+        )  # fmt: skip
+    for source in (root / "usr/lib" / python).rglob("*.py"):
+        source.unlink()
+
+
+def _node_files() -> list[tuple[Path, Path]]:
+    package = Path(edeploy.__file__).parent
+    found = {path for pattern in MODULES for path in package.glob(pattern)}
+    return [(path, Path("edeploy") / path.relative_to(package)) for path in sorted(found)]
+
+
+def _size_of(root: Path) -> int:
+    return sum(
+        os.lstat(os.path.join(folder, name)).st_size
+        for folder, _, files in os.walk(root)
+        for name in files
+    )
+
+
+def _os_release(name: str) -> str:
+    text = Path("/etc/os-release").read_text()
+    found = re.search(rf'^{name}="?([a-z]+)"?$', text, re.MULTILINE)
+    if not found:
+        raise EdeployError(f"/etc/os-release has no {name}", "edeploy runs on Debian 12 or 13.")
+    return found.group(1)
