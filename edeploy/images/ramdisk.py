@@ -34,7 +34,8 @@ PACK_TIMEOUT = 20 * 60.0
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 EMPTY_FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "var/lib", "var/log", "chroot")
 LOADER = "/usr/lib64/ld-linux-x86-64.so.2"
-_SECTIONS = ("packages", "kernels", "modules", "without_modules", "exclude", "keep")
+_SECTIONS = ("packages", "kernels", "programs", "modules", "without_modules", "exclude", "keep")
+_PROGRAM_FOLDERS = ("usr/bin", "usr/sbin")
 _PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?\Z")
 
 
@@ -48,6 +49,7 @@ class RamdiskRecipe:
 
     packages: tuple[str, ...]
     firmware: tuple[str, ...]
+    programs: tuple[str, ...]
     modules: tuple[str, ...]
     without_modules: tuple[str, ...]
     exclude: tuple[str, ...]
@@ -135,6 +137,7 @@ def load_recipe(path: Path, kernel: str) -> RamdiskRecipe:
     return RamdiskRecipe(
         packages=packages,
         firmware=firmware,
+        programs=texts(data, "programs"),
         modules=texts(data, "modules"),
         without_modules=texts(data, "without_modules"),
         exclude=texts(data, "exclude"),
@@ -247,7 +250,9 @@ def take_kernel(root: Path, new: Path, recipe: RamdiskRecipe) -> None:
 
 def slim(root: Path, recipe: RamdiskRecipe) -> None:
     """Remove what the recipe excludes, then the libraries that nothing needs any more."""
-    prune.remove_paths(root, recipe.exclude, recipe.keep)
+    programs = [f"{folder}/{name}" for folder in _PROGRAM_FOLDERS for name in recipe.programs]
+    others = [f"{folder}/*" for folder in _PROGRAM_FOLDERS]
+    prune.remove_paths(root, [*recipe.exclude, *others], [*recipe.keep, *programs])
     prune.remove_unneeded_libraries(root, lambda path: _libraries(root, path))
     prune.remove_empty_folders(root)
 
@@ -378,7 +383,7 @@ def _libraries(root: Path, path: Path) -> list[str]:
 
 def _link_busybox(root: Path) -> None:
     """A name in /usr/bin for each of BusyBox's programs that no package brings."""
-    have = {path.name for folder in ("usr/bin", "usr/sbin") for path in (root / folder).iterdir()}
+    have = {path.name for folder in _PROGRAM_FOLDERS for path in (root / folder).iterdir()}
     for name in run(["chroot", root, "/usr/bin/busybox", "--list"]).out.split():
         if name not in have:
             (root / "usr/bin" / name).symlink_to("busybox")
@@ -390,7 +395,7 @@ def _compile(root: Path) -> None:
     python = sorted(path.name for path in (root / "usr/lib").glob("python3.*"))[0]
     for options in (["-b", f"/usr/lib/{python}"], ["/usr/lib/edeploy"]):
         run(
-            ["chroot", root, f"/usr/bin/{python}", "-I", "-S", "-m", "compileall", "-q", "-f",
+            ["chroot", root, f"/usr/bin/{python}", "-I", "-S", "-B", "-m", "compileall", "-q", "-f",
              "--invalidation-mode", "unchecked-hash", *options],
             timeout=PACK_TIMEOUT,
         )  # fmt: skip
