@@ -1,0 +1,105 @@
+"""CMDB files: the entries that a profile hands out, and which of them a machine gets."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+
+from edeploy.errors import EdeployError
+from edeploy.match.generate import BadModel, expand
+from edeploy.match.literals import Literal, read_literal
+from edeploy.match.problems import BadFile
+
+Entry = dict[str, object]
+
+_FORM = "A CMDB file is generate({…}) or a list of dicts."
+
+
+class NoEntry(EdeployError):
+    """No entry for this machine: none matches its keys, or none is free."""
+
+
+def read_cmdb(path: Path) -> tuple[Entry, ...]:
+    """The entries in a file, expanded. Raises BadFile; nothing in the file is evaluated."""
+    literal = read_literal(path)
+    model = literal.argument("generate")
+    if model is not None:
+        try:
+            return tuple(expand(model.value))
+        except BadModel as error:
+            raise BadFile([model.problem(error.message)], _FORM) from error
+    if not literal.is_sequence:
+        raise BadFile([literal.problem("neither generate({…}) nor a list of dicts")], _FORM)
+    return tuple(_entry(part) for part in literal.parts())
+
+
+def choose(
+    entries: Sequence[Mapping[str, object]],
+    vars: Mapping[str, str],  # noqa: A002  (the format's own word)
+    keys: Mapping[str, str],
+    *,
+    taken: Collection[int],
+    owned: int | None,
+) -> tuple[int, Entry]:
+    """The index of the machine's entry, and the entry merged with what the hardware says.
+
+    `taken`: entries that other machines hold; `owned`: the one that this machine holds already,
+    which it keeps. Then the entry that has the keys; without keys, one prepared for the machine
+    (it has variables of it, all with equal values), else the first free one. An entry with
+    `used` in the file is used. What the hardware says wins. Raises NoEntry.
+    """
+    index = _index(entries, vars, keys, taken, owned)
+    return index, {**entries[index], **vars, "used": 1}
+
+
+def _index(
+    entries: Sequence[Mapping[str, object]],
+    variables: Mapping[str, str],
+    keys: Mapping[str, str],
+    taken: Collection[int],
+    owned: int | None,
+) -> int:
+    if owned is not None and 0 <= owned < len(entries):
+        return owned
+    if keys:
+        return _by_keys(entries, keys, taken)
+    free = [i for i, entry in enumerate(entries) if "used" not in entry and i not in taken]
+    prepared = [i for i in free if _prepared(entries[i], variables)]
+    if not free:
+        raise NoEntry(
+            f"no entry is free: all {len(entries)} are used",
+            "Add entries to the profile's .cmdb file, or retire machines that hold some.",
+        )
+    return (prepared or free)[0]
+
+
+def _by_keys(
+    entries: Sequence[Mapping[str, object]], keys: Mapping[str, str], taken: Collection[int]
+) -> int:
+    told = ", ".join(f"{name}={value}" for name, value in sorted(keys.items()))
+    found = [i for i, entry in enumerate(entries) if all(_has(entry, *key) for key in keys.items())]
+    if not found:
+        raise NoEntry(f"no entry matches {told}", "Add an entry with it to the .cmdb file.")
+    for index in found:
+        if index not in taken:
+            return index
+    raise NoEntry(f"no entry is free: another machine holds the one with {told}")
+
+
+def _prepared(entry: Mapping[str, object], variables: Mapping[str, str]) -> bool:
+    common = entry.keys() & variables.keys()
+    return bool(common) and all(_has(entry, name, variables[name]) for name in common)
+
+
+def _has(entry: Mapping[str, object], name: str, value: str) -> bool:
+    return name in entry and str(entry[name]) == value
+
+
+def _entry(literal: Literal) -> Entry:
+    value = literal.value
+    if not isinstance(value, dict):
+        raise BadFile([literal.problem(f"a {type(value).__name__} where a dict belongs")], _FORM)
+    for key in value:
+        if not isinstance(key, str):
+            raise BadFile([literal.problem(f"the key {key!r} must be text")], _FORM)
+    return value

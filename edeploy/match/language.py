@@ -1,0 +1,186 @@
+"""Specs: the rules that a machine's report must meet, as 4-tuples of fields."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from edeploy.inventory.items import Item, Report
+from edeploy.match.conditions import Condition, parse_condition, plain
+from edeploy.match.functions import SpecError
+from edeploy.match.literals import Literal, read_literal
+from edeploy.match.problems import BadFile, Problem
+
+FIELDS = ("type", "id", "key", "value")
+_FORM = "Specs are a list of 4-tuples: ('disk', '$disk', 'size', 'gt(10)')."
+
+
+@dataclass(frozen=True)
+class Field:
+    """One field of a rule: text that must be equal, a condition, a variable, or the last two.
+
+    `variable` is the name without `$`; `is_key` when it was written `$$`.
+    """
+
+    source: str
+    literal: str | None = None
+    condition: Condition | None = None
+    variable: str | None = None
+    is_key: bool = False
+
+    def fits(self, text: str) -> bool:
+        """Whether a text meets this field, whatever its variable is bound to."""
+        if self.literal is not None:
+            return text == self.literal
+        return self.condition is None or self.condition.holds(text)
+
+    @property
+    def miss(self) -> str:
+        """What to say of a text that does not fit."""
+        return self.condition.miss if self.condition else f"is not {self.literal}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One row of specs; `number` counts from 1."""
+
+    number: int
+    fields: tuple[Field, ...]
+
+    def __str__(self) -> str:
+        return f"rule {self.number} {tuple(field.source for field in self.fields)}"
+
+    @cached_property
+    def variables(self) -> tuple[tuple[int, str], ...]:
+        """The place (0 to 3) and name of each variable."""
+        return tuple((i, f.variable) for i, f in enumerate(self.fields) if f.variable is not None)
+
+    @cached_property
+    def _once(self) -> bool:
+        return len({name for _, name in self.variables}) == len(self.variables)
+
+    @cached_property
+    def _checked(self) -> tuple[int, ...]:
+        """The places to look at, those that the report's index has answered left out."""
+        needed = [i for i, f in enumerate(self.fields) if f.literal is not None or f.condition]
+        return tuple(i for i in needed if self._indexed is None or i not in (0, 2))
+
+    @cached_property
+    def _indexed(self) -> tuple[str, str] | None:
+        kind, key = self.fields[0].literal, self.fields[2].literal
+        return (kind, key) if kind is not None and key is not None else None
+
+    def candidates(self, report: Report) -> list[int]:
+        """The lines of the report that meet this rule taken alone: ascending indexes."""
+        items = report.items
+        lines: Sequence[int] = range(len(items))
+        if self._indexed is not None:
+            lines = report.lines.get(self._indexed, ())
+        for place in self._checked:
+            fits = self.fields[place].fits
+            lines = [line for line in lines if fits(items[line][place])]
+        return [line for line in lines if self._once or self.agrees(items[line])]
+
+    def agrees(self, item: Item) -> bool:
+        """Whether a variable that stands here more than once has one value."""
+        bound: dict[str, str] = {}
+        return all(bound.setdefault(name, item[i]) == item[i] for i, name in self.variables)
+
+
+@dataclass(frozen=True)
+class Specs:
+    """All rules of a profile; every one must be met, each by a line of its own."""
+
+    rules: tuple[Rule, ...]
+
+    @cached_property
+    def shared(self) -> frozenset[str]:
+        """The variables that stand in more than one rule: only these tie rules together."""
+        seen: set[str] = set()
+        twice: set[str] = set()
+        for rule in self.rules:
+            names = {name for _, name in rule.variables}
+            twice |= names & seen
+            seen |= names
+        return frozenset(twice)
+
+    @cached_property
+    def keys(self) -> frozenset[str]:
+        """The variables written `$$`: the CMDB entry is chosen by them."""
+        fields = [field for rule in self.rules for field in rule.fields]
+        return frozenset(f.variable for f in fields if f.is_key and f.variable is not None)
+
+
+def parse_field(text: str) -> Field:
+    """The field that a text is. Raises SpecError."""
+    if not text.startswith("$"):
+        condition = parse_condition(text)
+        return Field(text, condition=condition) if condition else Field(text, literal=text)
+    head, equals, tail = text.partition("=")
+    is_key = head.startswith("$$")
+    name = head[2:] if is_key else head[1:]
+    if not name or name.startswith("$"):
+        raise SpecError(f"{text!r}: a variable is $name or $$name")
+    condition = (parse_condition(tail) or plain(tail)) if equals else None
+    return Field(text, condition=condition, variable=name, is_key=is_key)
+
+
+def read_specs(path: Path) -> Specs:
+    """The specs in a file. Raises BadFile, with every wrong row and its place."""
+    return specs_of(read_literal(path))
+
+
+def specs_of(literal: Literal) -> Specs:
+    """The specs that a literal is. Raises BadFile, with every wrong row and its place."""
+    problems: list[Problem] = []
+    rules: list[Rule] = []
+    if not literal.is_sequence:
+        raise BadFile([literal.problem("specs are a list of 4-tuples")], _FORM)
+    for number, row in enumerate(literal.parts(), 1):
+        try:
+            rules.append(_rule(row, number))
+        except BadFile as error:
+            problems += error.problems
+    if problems:
+        raise BadFile(problems, _FORM)
+    return Specs(tuple(rules))
+
+
+def parse_specs(rows: Sequence[Sequence[object]]) -> Specs:
+    """The specs in plain data: rows of 4 texts or numbers. Raises BadFile (line is the row)."""
+    rules: list[Rule] = []
+    for number, row in enumerate(rows, 1):
+        if len(row) != len(FIELDS):
+            message = f"{len(row)} items instead of 4"
+            raise BadFile([Problem(Path("specs"), number, 1, message)], _FORM)
+        try:
+            rules.append(Rule(number, tuple(parse_field(_text(value)) for value in row)))
+        except SpecError as error:
+            raise BadFile([Problem(Path("specs"), number, 1, str(error))], _FORM) from error
+    return Specs(tuple(rules))
+
+
+def _rule(row: Literal, number: int) -> Rule:
+    value = row.value
+    if not isinstance(value, (list, tuple)):
+        raise BadFile([row.problem(f"a {type(value).__name__} where a row of 4 belongs")])
+    if len(value) != len(FIELDS):
+        hint = "; a comma may be missing" if len(value) < len(FIELDS) else ""
+        raise BadFile([row.problem(f"{len(value)} items instead of 4{hint}")])
+    fields, problems = [], []
+    for part in row.parts():
+        try:
+            fields.append(parse_field(_text(part.value)))
+        except SpecError as error:
+            problems.append(part.problem(str(error)))
+    if problems:
+        raise BadFile(problems)
+    return Rule(number, tuple(fields))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, (str, int, float)):
+        raise SpecError(f"a {type(value).__name__} where text or a number belongs")
+    return str(value)

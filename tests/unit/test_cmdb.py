@@ -1,0 +1,79 @@
+"""CMDB files, and which entry a machine gets."""
+
+from pathlib import Path
+
+import pytest
+
+from edeploy.match.cmdb import NoEntry, choose, read_cmdb
+from edeploy.match.problems import BadFile
+
+ENTRIES = [{"ip": "1"}, {"ip": "2"}, {"ip": "3", "mac": "m"}, {"ip": "4", "used": 1}]
+
+
+@pytest.mark.parametrize(
+    ("variables", "keys", "taken", "owned", "index"),
+    [
+        ({}, {}, (), None, 0),
+        ({}, {}, {0}, None, 1),
+        ({"mac": "m"}, {}, (), None, 2),
+        ({"mac": "m"}, {}, {2}, None, 0),
+        ({"mac": "x"}, {}, {0}, None, 1),
+        ({"mac": "m"}, {}, {1}, 1, 1),
+        ({"ip": "4"}, {"ip": "4"}, (), None, 3),
+        ({"ip": "2"}, {"ip": "2"}, (), 0, 0),
+    ],
+)
+def test_the_chosen_entry(
+    variables: dict[str, str],
+    keys: dict[str, str],
+    taken: set[int],
+    owned: int | None,
+    index: int,
+) -> None:
+    chosen, entry = choose(ENTRIES, variables, keys, taken=taken, owned=owned)
+    assert chosen == index
+    assert entry == {**ENTRIES[index], **variables, "used": 1}
+
+
+def test_numbers_in_an_entry_compare_with_text() -> None:
+    assert choose([{"slot": 1}, {"slot": 2}], {}, {"slot": "2"}, taken=(), owned=None)[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("keys", "taken", "told"),
+    [
+        ({"ip": "9"}, (), "no entry matches ip=9"),
+        ({"ip": "2"}, {1}, "another machine holds the one with ip=2"),
+        ({}, {0, 1, 2}, "no entry is free: all 4 are used"),
+    ],
+)
+def test_no_entry(keys: dict[str, str], taken: set[int], told: str) -> None:
+    with pytest.raises(NoEntry, match=told):
+        choose(ENTRIES, keys, keys, taken=taken, owned=None)
+
+
+def test_both_forms_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "a.cmdb"
+    path.write_text("# web servers\ngenerate({'ip': '10.0.0.1-2'})\n")
+    assert read_cmdb(path) == ({"ip": "10.0.0.1"}, {"ip": "10.0.0.2"})
+    path.write_text("[{'ip': '10.0.0.1-2'}, {'ip': 5}]")
+    assert read_cmdb(path) == ({"ip": "10.0.0.1-2"}, {"ip": 5})
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("generate({'ip': '1-2'}, 3)", "1:1: generate(…) takes one argument"),
+        ("generate(['a'])", "1:10: generate() takes a dict, not a list"),
+        ("produce({'a': 1})", "1:1: neither generate"),
+        ("[{'a': 1}, 3]", "1:12: a int where a dict belongs"),
+        ("[{1: 1}]", "1:2: the key 1 must be text"),
+        ("generate({'a': open('x')})", "1:16: only values are allowed here"),
+    ],
+)
+def test_a_bad_file(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "a.cmdb"
+    path.write_text(text)
+    with pytest.raises(BadFile) as caught:
+        read_cmdb(path)
+    assert f"{path}:{told}" in str(caught.value)
