@@ -35,7 +35,7 @@ class Dhcp:
 
 @dataclass(frozen=True)
 class Folder:
-    """Where dnsmasq's files are; its user owns the leases and the process number."""
+    """Where dnsmasq's files are; its user owns the folder of the leases."""
 
     root: Path
 
@@ -53,11 +53,6 @@ class Folder:
     def leases(self) -> Path:
         """Who has which address."""
         return self.root / "run" / "leases"
-
-    @property
-    def pid(self) -> Path:
-        """The process number of dnsmasq."""
-        return self.root / "run" / "pid"
 
 
 def config(dhcp: Dhcp, folder: Folder) -> str:

@@ -5,13 +5,13 @@ from pathlib import Path
 from edeploy.boot.templates import render
 
 
-def config(*, store: Path, network: str, pid_file: Path, bind: str, port: int) -> str:
+def config(*, store: Path, network: str, log_file: Path, bind: str, port: int) -> str:
     """The whole configuration as text; `network` (an address with prefix) may connect."""
     return render(
         "rsyncd.conf.j2",
         install=store / "install",
         network=network,
-        pid_file=pid_file,
+        log_file=log_file,
         bind=bind,
         port=port,
     )

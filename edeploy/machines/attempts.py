@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, or_, select
 from sqlalchemy.orm import Session
 
 from edeploy.inventory.identity import Identity
-from edeploy.machines.records import booting, note
+from edeploy.machines.records import note
 from edeploy.machines.schema import Attempt, BootScript, LogLine, Machine, Phase, PowerOn
 
 INSTALL_PHASES = ("discover", "configure", "fetch", "verify", "bootloader", "finish")
@@ -37,10 +37,9 @@ class BootRequest:
 
 
 def script_served(
-    session: Session, request: BootRequest, answer: str, *, now: float
-) -> Machine | None:
-    """Remember that firmware asked, and what it was told; the machine, when it is known."""
-    machine = booting(session, mac=request.mac, uuid=request.uuid, serial=request.serial)
+    session: Session, request: BootRequest, machine: Machine | None, answer: str, *, now: float
+) -> None:
+    """Remember that firmware asked, and what it was told; `machine` None: it is a stranger."""
     for old in session.scalars(select(BootScript).where(BootScript.mac == request.mac)):
         session.delete(old)
     row = BootScript(
@@ -59,7 +58,6 @@ def script_served(
     if machine is not None:
         text = f"{request.platform or 'firmware'} asked, from {request.mac}: {answer}"
         note(session, "boot-script", text, now=now, machine=machine)
-    return machine
 
 
 def power_given(

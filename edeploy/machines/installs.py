@@ -189,6 +189,15 @@ def arm_call_home(session: Session, secret: str, *, now: float) -> str:
     return mint(session, Kind.CALL_HOME, holder.lease, holder.attempt, now=now)
 
 
+def log_place(session: Session, secret: str) -> tuple[str, int]:
+    """The machine and the attempt that an agent's whole log is of.
+
+    Good for an install that the server has ended: then the log is wanted most.
+    """
+    holder = bearer(session, secret, Kind.SESSION)
+    return holder.machine.name, holder.attempt.number
+
+
 def take_call_home(session: Session, secret: str, home: Home, *, address: str, now: float) -> None:
     """The installed system is up: active, the lease is spent. Again while active: noted."""
     holder = bearer(session, secret, Kind.CALL_HOME)

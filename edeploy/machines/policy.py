@@ -23,14 +23,21 @@ def install_seconds(lease: Lease, policy: Policy) -> float:
     return 60.0 * (minutes if isinstance(minutes, int) else policy.deadline_minutes)
 
 
+def ending(lease: Lease | None, good: bool) -> str:
+    """What the profile of this lease, if any, wants at a good or a bad end."""
+    if good:
+        return _of(lease, "on_success", ENDINGS_GOOD[0])
+    return _of(lease, "on_failure", ENDINGS_BAD[0])
+
+
 def on_success(machine: Machine, lease: Lease | None) -> str:
     """What the agent does after an install: the machine's setting, else the profile's."""
-    return machine.on_success or _of(lease, "on_success", ENDINGS_GOOD[0])
+    return machine.on_success or ending(lease, True)
 
 
 def on_failure(machine: Machine, lease: Lease | None) -> str:
     """What the agent does when it can not go on: the machine's setting, else the profile's."""
-    return machine.on_failure or _of(lease, "on_failure", ENDINGS_BAD[0])
+    return machine.on_failure or ending(lease, False)
 
 
 def fetch(lease: Lease) -> str:

@@ -1,0 +1,64 @@
+"""The profiles as they are on disk now: read again when a file changes."""
+
+import logging
+import threading
+from pathlib import Path
+
+from edeploy.images.store import Store
+from edeploy.inventory.items import Report
+from edeploy.machines.leases import Candidate, candidates
+from edeploy.match.profiles import Profile, Profiles, load_profiles
+
+log = logging.getLogger("edeploy.profiles")
+
+Stamp = dict[str, tuple[int, int, int]]
+
+
+class ProfileShelf:
+    """Gives every report the profiles of that moment; threads may share it."""
+
+    def __init__(self, folder: Path, store: Store) -> None:
+        self._folder = folder
+        self._store = store
+        self._lock = threading.Lock()
+        self._stamp: Stamp = {}
+        self._profiles = Profiles((), ())
+
+    def current(self) -> Profiles:
+        """All profiles without an error; problems are logged when they appear."""
+        with self._lock:
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._profiles = load_profiles(self._folder)
+                self._stamp = stamp
+                for problem in self._profiles.problems:
+                    log.error("%s", problem)
+                log.info("%d profiles in %s", len(self._profiles.profiles), self._folder)
+            return self._profiles
+
+    def offered(self, report: Report) -> list[Candidate]:
+        """How every profile fits the report; one without its image in the store does not."""
+        profiles = self.current().profiles
+        return [self._with_image(candidate) for candidate in candidates(profiles, report)]
+
+    def lacking(self, profile: Profile) -> str:
+        """The images that the profile names and the store lacks, in words; empty: none."""
+        missing = [image for image in profile.images if not self._store.has(*image)]
+        if not missing:
+            return ""
+        shown = ", ".join(f"{role} {version}" for role, version in missing)
+        there = ", ".join(str(image) for image in self._store.images()) or "none"
+        return f"its image {shown} is not in the store (there: {there})"
+
+    def _with_image(self, candidate: Candidate) -> Candidate:
+        if candidate.fits is None or not (lacking := self.lacking(candidate.profile)):
+            return candidate
+        return Candidate(candidate.profile, None, lacking)
+
+    def _look(self) -> Stamp:
+        found: Stamp = {}
+        for path in self._folder.iterdir():
+            if not path.name.startswith(".") and path.is_file():
+                status = path.stat()
+                found[path.name] = (status.st_mtime_ns, status.st_size, status.st_ino)
+        return found
