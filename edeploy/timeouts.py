@@ -35,3 +35,15 @@ API_ANSWER = 90.0
 
 PROGRAM_CHECK = 20.0
 """`dnsmasq --test` and `rsync --version` answer at once, also on a busy machine."""
+
+DEBIAN_INSTALL = 3600.0
+"""A slow mirror may take most of an hour for a large role; apt ends stalled connections itself."""
+
+ROLE_SCRIPT = 3600.0
+"""A role's script may compile; one that waits for input gets none and ends."""
+
+CHROOT_STEP = 600.0
+"""Presets, users, an initramfs: tens of seconds on the slowest machine that builds images."""
+
+ARCHIVE = 3600.0
+"""Packing runs at tens of megabytes a second; this is a hundred gigabytes."""

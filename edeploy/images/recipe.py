@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -284,6 +285,8 @@ def _part(found: _Found, folder: Path, key: str, is_right: Callable[[Path], bool
     except BadName as error:
         raise BadRecipe(f"{place}: {error.message}") from error
     if is_right(folder / name):
+        if key == "script" and not os.access(folder / name, os.X_OK):
+            raise BadRecipe(f"{folder / name}:1: not executable", "Run: chmod +x " + name)
         return folder / name
     if place is None:
         return None

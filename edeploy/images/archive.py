@@ -1,0 +1,70 @@
+"""The archive of an image: its tree as a zstd-compressed tar, nothing of it left out."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import IO
+
+from edeploy import timeouts
+from edeploy.run import run
+
+ZSTD_LEVEL = 10
+"""See docs/reference/store.md for the measurement behind it."""
+
+# fmt: off
+_EVERYTHING = (
+    "--numeric-owner",
+    "--xattrs", "--xattrs-include=*",
+    "--acls",
+)
+# fmt: on
+
+
+def pack(tree: Path, archive: Path, *, log: IO[str] | None = None) -> None:
+    """Write `tree` to `archive`: owners, modes, times, links, holes, xattrs, ACLs, capabilities.
+
+    The order is by name, so that equal trees give equal archives. Raises ProgramFailed.
+    """
+    # fmt: off
+    run(
+        [
+            "tar", "--create",
+            "--file", str(archive),
+            "--use-compress-program", f"zstd -q -T0 -{ZSTD_LEVEL}",
+            "--directory", str(tree),
+            "--format=posix",
+            # Times of access and change say when it was built, not what it is.
+            "--pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f",
+            "--sort=name",
+            "--sparse",
+            *_EVERYTHING,
+            ".",
+        ],
+        timeout=timeouts.ARCHIVE,
+        log=log,
+    )
+    # fmt: on
+
+
+def unpack(archive: Path, tree: Path) -> None:
+    """Unpack `archive` to the folder `tree`, exactly. Raises ProgramFailed."""
+    # fmt: off
+    run(
+        [
+            "tar", "--extract",
+            "--file", str(archive),
+            "--use-compress-program", "zstd",
+            "--directory", str(tree),
+            "--preserve-permissions", "--same-owner",
+            *_EVERYTHING,
+        ],
+        timeout=timeouts.ARCHIVE,
+    )
+    # fmt: on
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hex."""
+    with open(path, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
