@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -20,6 +20,13 @@ import edeploy
 from edeploy import atomic
 from edeploy.errors import EdeployError
 from edeploy.images import prune
+from edeploy.images.mirrors import (
+    MIRROR_VARIABLE,
+    SECURITY_VARIABLE,
+    Source,
+    debian_sources,
+    host_suite,
+)
 from edeploy.images.nodepack import MODULES
 from edeploy.images.store import Ramdisk, Store
 from edeploy.names import checked
@@ -33,6 +40,7 @@ DOWNLOAD_TIMEOUT = 30 * 60.0
 PACK_TIMEOUT = 20 * 60.0
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 EMPTY_FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "var/lib", "var/log", "chroot")
+FIRMWARE_COMPONENT = "non-free-firmware"
 LOADER = "/usr/lib64/ld-linux-x86-64.so.2"
 _SECTIONS = ("packages", "kernels", "programs", "modules", "without_modules", "exclude", "keep")
 _PROGRAM_FOLDERS = ("usr/bin", "usr/sbin")
@@ -82,7 +90,7 @@ def build_ramdisk(
     """
     recipe = load_recipe(pxe / "ramdisk.yaml", kernel)
     key = read_key(ssh_key) if ssh_key else ""
-    sources = mirror_lines()
+    sources = mirrors()
     inputs = digest_of_inputs(pxe, kernel, key, sources)
     with _alone(store.root / "ramdisk"):
         there = existing(store, kernel, inputs)
@@ -159,30 +167,20 @@ def read_key(path: Path) -> str:
     return "".join(f"{key}\n" for key in keys)
 
 
-def mirror_lines() -> tuple[str, ...]:
-    """This machine's own Debian sources of its own suite, as `deb …` lines, `main` only."""
-    suite = _os_release("VERSION_CODENAME")
-    out = run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)",
-         "Created-By: Packages"]
-    ).out  # fmt: skip
-    lines = []
-    for line in out.splitlines():
-        uri, release, component = line.split()
-        if component == "main" and release in (suite, f"{suite}-updates", f"{suite}-security"):
-            lines.append(f"deb {uri} {release} main")
-    if not lines:
-        raise EdeployError(
-            f"this machine's apt sources have no {suite} main",
-            "The ramdisk is built from them; see `man sources.list`, then run `apt-get update`.",
-        )
-    return tuple(dict.fromkeys(lines))
+def mirrors() -> list[Source]:
+    """Where the packages come from: as for images, this machine's own suite. Raises NoMirror."""
+    return debian_sources(
+        host_suite(),
+        mirror=os.environ.get(MIRROR_VARIABLE, ""),
+        security_mirror=os.environ.get(SECURITY_VARIABLE, ""),
+    )
 
 
-def digest_of_inputs(pxe: Path, kernel: str, key: str, sources: tuple[str, ...]) -> str:
+def digest_of_inputs(pxe: Path, kernel: str, key: str, sources: list[Source]) -> str:
     """One SHA-256 over all that decides what the ramdisk is, but for new package versions."""
     digest = hashlib.sha256(repr((REVISION, kernel, key, sources)).encode())
-    files = [(path, path.relative_to(pxe)) for path in pxe.rglob("*") if path.is_file()]
+    ours = [pxe / "ramdisk.yaml", *(pxe / "files").rglob("*")]
+    files = [(path, path.relative_to(pxe)) for path in ours if path.is_file()]
     for path, name in sorted([*files, *_node_files()], key=lambda pair: str(pair[1])):
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{name} {os.access(path, os.X_OK)} {content}\n".encode())
@@ -203,24 +201,23 @@ def existing(store: Store, kernel: str, inputs: str) -> Built | None:
     return Built(place, True, size, unpacked)
 
 
-def unpack_packages(root: Path, recipe: RamdiskRecipe, sources: tuple[str, ...]) -> list[str]:
+def unpack_packages(root: Path, recipe: RamdiskRecipe, sources: list[Source]) -> list[str]:
     """Unpack the packages, running none of their scripts; returns notices about firmware."""
     packages, notices = list(recipe.packages), []
-    if recipe.firmware:
-        with_firmware = tuple(f"{line} non-free-firmware" for line in sources)
-        if _has_firmware(sources):
-            sources = with_firmware
-            packages += recipe.firmware
-        else:
+    if not recipe.firmware or not _has_firmware(sources):
+        sources = [replace(source, components=("main",)) for source in sources]
+        if recipe.firmware:
             notices.append(
-                "no firmware is in this ramdisk: the mirrors of this machine have no "
-                "non-free-firmware; some network cards and disk controllers need it"
+                f"no firmware is in this ramdisk: {sources[0].url} has no {FIRMWARE_COMPONENT}; "
+                "some network cards and disk controllers need it"
             )
+    else:
+        packages += recipe.firmware
     try:
         run(
             ["mmdebstrap", "--variant=extract", "--mode=root", "--format=directory",
              f"--hook-dir={MERGED_USR}", f"--include={','.join(packages)}",
-             _os_release("VERSION_CODENAME"), root, *sources],
+             host_suite(), root, *(source.one_line() for source in sources)],
             timeout=DOWNLOAD_TIMEOUT,
         )  # fmt: skip
     except ProgramFailed as error:
@@ -362,14 +359,17 @@ def _new_folder(place: Path) -> Iterator[Path]:
         shutil.rmtree(work, ignore_errors=True)
 
 
-def _has_firmware(sources: tuple[str, ...]) -> bool:
-    """Whether the first mirror serves the component: asked of the mirror, as this machine's own
-    list of sources seldom names it."""
-    _, uri, release, _ = sources[0].split()
-    url = f"{uri.rstrip('/')}/dists/{release}/non-free-firmware/binary-amd64/Release"
-    method = "/usr/lib/apt/apt-helper"
+def _has_firmware(sources: list[Source]) -> bool:
+    """Whether the archive serves the component: the mirror is asked, as this machine's own list
+    of sources seldom names it."""
+    archive = sources[0]
+    url = f"{archive.url.rstrip('/')}/dists/{archive.suite}/{FIRMWARE_COMPONENT}"
     with tempfile.TemporaryDirectory() as folder:
-        done = run([method, "download-file", url, f"{folder}/release"], check=False)
+        done = run(
+            ["/usr/lib/apt/apt-helper", "download-file", f"{url}/binary-amd64/Release",
+             f"{folder}/release"],
+            check=False,
+        )  # fmt: skip
     return done.code == 0
 
 
@@ -415,11 +415,3 @@ def _size_of(root: Path) -> int:
         for folder, _, files in os.walk(root)
         for name in files
     )
-
-
-def _os_release(name: str) -> str:
-    text = Path("/etc/os-release").read_text()
-    found = re.search(rf'^{name}="?([a-z]+)"?$', text, re.MULTILINE)
-    if not found:
-        raise EdeployError(f"/etc/os-release has no {name}", "edeploy runs on Debian 12 or 13.")
-    return found.group(1)

@@ -3,11 +3,100 @@
 from __future__ import annotations
 
 import sys
+import traceback
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Optional
+
+from edeploy import __version__
+from edeploy.errors import EdeployError
+
+if TYPE_CHECKING:
+    from edeploy.node.console import Console
+
+# Each command imports what it needs when it runs: on a slow machine the first line on the
+# console would come seconds later otherwise.
 
 
-def main() -> int:
-    print("edeploy: agent")
+def main(words: Optional[Sequence[str]] = None) -> int:  # noqa: UP045 - Python 3.9 on machines
+    """Run a command. Exit status: 0 done, 1 an error that was told, 2 wrong usage."""
+    arguments = list(sys.argv[1:] if words is None else words)
+    # The ramdisk's only command, without the time that argparse takes.
+    command = agent if arguments == ["agent"] else _parse(arguments)
+    try:
+        return _COMMANDS[command]() if isinstance(command, str) else command()
+    except EdeployError as error:
+        print(f"edeploy-node: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def agent() -> int:
+    """Run in the ramdisk; what shall follow is left in /run/edeploy/next."""
+    from edeploy.node.console import Console, consoles
+
+    console = Console(consoles())
+    console.say(f"agent {__version__} started")
+    end = _decide(console)
+    console.say(f"end: {end}")
+    from edeploy.node.agent import NEXT
+
+    NEXT.parent.mkdir(parents=True, exist_ok=True)
+    NEXT.write_text(f"{end}\n")
     return 0
+
+
+def _decide(console: Console) -> str:
+    from edeploy.node import cmdline
+    from edeploy.node.agent import on_failure, run_agent
+
+    arguments = cmdline.read()
+    console.verbose = arguments.verbose
+    try:
+        return run_agent(arguments, console)
+    except Exception:
+        # Nobody above would tell the operator: the next process up is the ramdisk's first.
+        console.say(traceback.format_exc())
+        return on_failure(arguments, "")
+
+
+def call_home() -> int:
+    """Run once on the installed system."""
+    from edeploy.node.callhome import call_home as call
+
+    print(call())
+    return 0
+
+
+def detect() -> int:
+    """Print this machine's report as JSON, a row a line."""
+    import json
+
+    from edeploy.node.detect import detect as look
+
+    print("[" + ",\n ".join(json.dumps(row) for row in look().rows()) + "]")
+    return 0
+
+
+def version() -> int:
+    """Print the version."""
+    print(__version__)
+    return 0
+
+
+_COMMANDS = {"agent": agent, "call-home": call_home, "detect": detect, "version": version}
+
+
+def _parse(words: Sequence[str]) -> str:
+    import argparse
+
+    parser = argparse.ArgumentParser(prog="edeploy-node", description="edeploy on a machine")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    commands.add_parser("agent", help="in the ramdisk: report, and do what the server answers")
+    commands.add_parser("call-home", help="on the installed system: tell the server it is up")
+    commands.add_parser("detect", help="print what this machine is")
+    commands.add_parser("version", help="print the version")
+    return str(parser.parse_args(words).command)
 
 
 if __name__ == "__main__":

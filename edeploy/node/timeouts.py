@@ -24,3 +24,7 @@ LAST_REPORTS = 5 * 60.0
 CONSOLE_EVERY = 2.0
 # Programs of the agent itself (ip, kexec): done in a moment, or stuck.
 PROGRAM = 60.0
+# All probes together: a controller with a dying disk may take a minute; the rest is reported.
+PROBE = 60.0
+# One program of a probe. A BMC answers within seconds, or not at all.
+PROBE_PROGRAM = 20.0

@@ -92,9 +92,6 @@ class Decisions:
     disk: str = ""
     # For the installed system's kernel, after the role's own.
     kernel_arguments: list[str] = field(default_factory=list)
-    # Set by the finish phase: what kexec starts; None lets the agent look in the root's grub.cfg.
-    kernel: Path | None = None
-    initrd: Path | None = None
 
 
 @dataclass
@@ -109,8 +106,8 @@ class InstallContext:
     tell: Tell
     root: Path = ROOT
     decisions: Decisions = field(default_factory=Decisions)
-    # What must be undone (mounts, swap) whatever happens; the agent closes it after the last
-    # phase, after kexec has read its kernel, or after a failure.
+    # What must be undone (mounts, swap) whatever happens. The agent closes it after the last
+    # phase, when kexec has read its kernel (so `root` stays mounted until then), or at a failure.
     undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def progress(self, done: int, total: int, unit: str) -> None:
