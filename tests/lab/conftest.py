@@ -1,0 +1,34 @@
+"""The store with the images that the lab's machines get, built once and reused."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from racks import CHECKOUT, EXAMPLES
+from rich.console import Console
+
+from edeploy.images.store import Store
+from edeploy.lab.demo import build_boot, build_roles
+from edeploy.server.settings import StoreSettings
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.geteuid() != 0:
+        for item in items:
+            item.add_marker(pytest.mark.skip(reason="a lab needs root"))
+
+
+@pytest.fixture(scope="session")
+def store() -> Store:
+    found = Store(StoreSettings().path)
+    console = Console(soft_wrap=True)
+    build_roles(found, CHECKOUT, console)
+    build_boot(found, CHECKOUT, console)
+    return found
+
+
+@pytest.fixture
+def profiles(tmp_path: Path) -> Path:
+    """A copy of the example profiles, to be changed by a test."""
+    return Path(shutil.copytree(EXAMPLES, tmp_path / "profiles"))

@@ -1,0 +1,68 @@
+"""Whole installations on machines with real firmware: the server is killed, machines come again."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from racks import EXAMPLES, all_in, answers, events, machine, wait_for
+
+from edeploy.images.store import Store
+from edeploy.lab.box import Box, Wishes, box
+from edeploy.lab.demo import address_of, switch_on
+from edeploy.lab.rack import DEMO_RACK
+
+
+@pytest.fixture(scope="module")
+def rack(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
+    wishes = Wishes(store.root, EXAMPLES, tmp_path_factory.mktemp("serve"))
+    with box(DEMO_RACK, wishes) as found:
+        yield found
+
+
+def test_a_server_killed_during_fetch_fails_no_machine(rack: Box) -> None:
+    switch_on(rack)
+    cut: set[str] = set()
+    while len(cut) < 2:
+        known = wait_for(
+            rack,
+            lambda now: any(
+                n not in cut and i["phase"] == "fetch" and i["done"] for n, i in now.items()
+            ),
+            but_not=("failed",),
+        )
+        cut |= {name for name, item in known.items() if item["phase"] == "fetch"}
+        rack.service.kill()
+        rack.service.start()
+    for item in wait_for(rack, all_in("active"), but_not=("failed",)).values():
+        assert item["version"] == "1.0.0"
+        assert item["role"] == "web"
+        assert item["lease"]["state"] == "spent"  # type: ignore[index]
+
+
+def test_installed_machines_answer_at_the_address_of_their_entry(rack: Box) -> None:
+    addresses = set()
+    for item in wait_for(rack, all_in("active")).values():
+        address = address_of(item)
+        addresses.add(address)
+        assert "nginx" in rack.fetch_page(address).lower()
+    assert addresses == {"10.77.0.50", "10.77.0.51"}
+
+
+@pytest.mark.parametrize("name", ["bios-1", "uefi-1"])
+def test_an_active_machine_that_boots_from_the_network_boots_its_disk(rack: Box, name: str) -> None:
+    before = machine(rack, name)
+    assert before is not None and before["state"] == "active"
+    scripts = len(events(rack, name, "boot-script"))
+    rack.service.operators.post("machines", name, "power", body={"action": "cycle"})
+    log = rack.lab.folder.machine(name).console_log
+    wait_for(rack, lambda _: len(events(rack, name, "boot-script")) > scripts)
+    assert "disk" in events(rack, name, "boot-script")[-1]
+    wait_for(rack, lambda _: answers(rack, address_of(before)))
+    after = machine(rack, name)
+    assert after is not None and after["state"] == "active"
+    assert logins(log) >= 2
+
+
+def logins(log: Path) -> int:
+    """How often the installed system came up to its prompt."""
+    return log.read_bytes().count(b" login: ")
