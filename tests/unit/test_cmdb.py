@@ -7,7 +7,12 @@ import pytest
 from edeploy.match.cmdb import NoEntry, choose, read_cmdb
 from edeploy.match.problems import BadFile
 
-ENTRIES = [{"ip": "1"}, {"ip": "2"}, {"ip": "3", "mac": "m"}, {"ip": "4", "used": 1}]
+ENTRIES: list[dict[str, object]] = [
+    {"ip": "1"},
+    {"ip": "2"},
+    {"ip": "3", "mac": "m"},
+    {"ip": "4", "used": 1},
+]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,132 @@
+"""Profiles: what to do with machines of one kind, and in which order they are tried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from edeploy.match.cmdb import Entry, read_cmdb
+from edeploy.match.language import Specs, read_specs
+from edeploy.match.literals import Literal, read_literal
+from edeploy.match.problems import BadFile
+from edeploy.match.problems import Problem as Problem
+from edeploy.match.profile_settings import ProfileSettings as ProfileSettings
+from edeploy.match.profile_settings import read_settings
+from edeploy.match.scripts import read_script
+from edeploy.names import BadName, checked
+
+STATE = "state"
+_FORM = "`state` is a list of (name, quota), quota a number or '*'."
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """One profile; `quota` None is `'*'`, `cmdb` None is no file, `images` are (role, version)."""
+
+    name: str
+    specs: Specs
+    cmdb: tuple[Entry, ...] | None
+    configure: str
+    configure_path: Path
+    quota: int | None
+    settings: ProfileSettings
+    images: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Profiles:
+    """The usable profiles, in the order of `state`, and what is wrong with the others."""
+
+    profiles: tuple[Profile, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of `state`."""
+
+    name: str
+    quota: int | None
+    place: Literal
+
+
+def load_profiles(folder: Path) -> Profiles:
+    """All profiles that `state` names. Never raises for what is in the files: a broken profile is
+    left out and told in `problems`, the others are there.
+    """
+    profiles: list[Profile] = []
+    try:
+        rows, problems = read_state(folder)
+    except BadFile as error:
+        return Profiles((), error.problems)
+    for row in rows:
+        try:
+            profiles.append(load_profile(folder, row))
+        except BadFile as error:
+            problems += error.problems
+    return Profiles(tuple(profiles), tuple(problems))
+
+
+def read_state(folder: Path) -> tuple[list[Row], list[Problem]]:
+    """The rows of `state` and what is wrong with other rows. Raises BadFile: it has no rows."""
+    literal = read_literal(folder / STATE)
+    if not literal.is_sequence:
+        raise BadFile([literal.problem("is no list")], _FORM)
+    rows: dict[str, Row] = {}
+    problems: list[Problem] = []
+    for part in literal.parts():
+        try:
+            row = _row(part)
+            if row.name in rows:
+                raise BadFile([part.problem(f"{row.name} is there twice")])
+            rows[row.name] = row
+        except BadFile as error:
+            problems += error.problems
+    return list(rows.values()), problems
+
+
+def load_profile(folder: Path, row: Row) -> Profile:
+    """One profile from its files. Raises BadFile with all that is wrong in all of them."""
+    problems: list[Problem] = []
+
+    def part(read: Callable[[Path], _T], ending: str) -> _T | None:
+        path = folder / f"{row.name}.{ending}"
+        try:
+            return read(path)
+        except BadFile as error:
+            missing = [row.place.problem(f"{row.name}: there is no {path.name}")]
+            problems.extend(error.problems if path.exists() else missing)
+            return None
+
+    specs = part(read_specs, "specs")
+    script = part(read_script, "configure")
+    cmdb = part(read_cmdb, "cmdb") if (folder / f"{row.name}.cmdb").exists() else None
+    settings = part(read_settings, "toml")
+    if problems or specs is None or script is None or settings is None:
+        raise BadFile(problems)
+    images = tuple(dict.fromkeys((use.role, use.version) for use in script.uses))
+    return Profile(row.name, specs, cmdb, script.source, script.path, row.quota, settings, images)
+
+
+def _row(literal: Literal) -> Row:
+    value = literal.value
+    if not isinstance(value, (list, tuple)) or len(value) != 2 or not isinstance(value[0], str):
+        raise BadFile([literal.problem("is no (name, quota)")])
+    try:
+        name = checked(value[0], "profile")
+    except BadName as error:
+        raise BadFile([literal.problem(error.message)]) from error
+    return Row(name, _quota(value[1], literal.parts()[1]), literal)
+
+
+def _quota(value: object, place: Literal) -> int | None:
+    if value == "*":
+        return None
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10:
+        return int(value)
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise BadFile([place.problem(f"the quota {value!r} is neither a number nor '*'")])
