@@ -1,1 +1,5 @@
 """Probes: what this machine is made of, as items."""
+
+from edeploy.node.detect.probes import detect
+
+__all__ = ["detect"]
