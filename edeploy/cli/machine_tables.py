@@ -77,6 +77,7 @@ def history(answer: Json) -> None:
     """Attempts with phases and lines, then the events."""
     row = _row(answer)
     console = Console()
+    console.print(f"[bold]{_text(row['name'])}[/bold] is {_state(row)}")
     for attempt in _rows(row["attempts"]):
         console.print(f"\n[bold]attempt {attempt['number']}[/bold], {_at(attempt['started'])}")
         _phases(console, attempt["phases"])

@@ -12,7 +12,7 @@ from edeploy.machines.credentials import Kind, revoke
 from edeploy.machines.records import live_lease
 from edeploy.machines.schema import Lease, Machine
 from edeploy.match.cmdb import NoEntry, choose
-from edeploy.match.profiles import Profile
+from edeploy.match.profiles import Profile, ProfileSettings
 from edeploy.match.solver import Match, match
 
 
@@ -113,11 +113,17 @@ def _try(
     lease.entry_text = entries.text_of((profile.cmdb or ())[index]) if index is not None else None
     lease.vars = values
     lease.configure = profile.configure
-    lease.settings = asdict(profile.settings)
+    lease.settings = _own_settings(profile)
     lease.finished = None
     lease.plan = None
     session.flush()
     return lease
+
+
+def _own_settings(profile: Profile) -> dict[str, object]:
+    """What the profile itself says: for the rest the server's settings decide."""
+    defaults = asdict(ProfileSettings())
+    return {key: value for key, value in asdict(profile.settings).items() if value != defaults[key]}
 
 
 def _entry(

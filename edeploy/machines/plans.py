@@ -23,7 +23,7 @@ def _stranger(disk: Mapping[str, object], report: Report) -> str | None:
     ids = {_plain(_text(disk, key)) for key in ("serial", "wwn", "by_id")} - {""}
     matches = [name for name, values in _disks(report).items() if _fits(ids, path, name, values)]
     if not matches:
-        shown = ", ".join(sorted(ids)) or path
+        shown = _text(disk, "serial") or _text(disk, "wwn") or _text(disk, "by_id") or path
         return f"{path}: no disk with {shown} is in this machine's report"
     size = disk.get("size")
     if not isinstance(size, int):

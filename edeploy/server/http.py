@@ -19,6 +19,9 @@ log = logging.getLogger("edeploy.http")
 
 MAX_BODY = MAX_REPORT_BYTES
 
+MAX_DROPPED = 8 << 20
+"""Bytes of a body that are read only to be able to answer."""
+
 STATUS: dict[type[EdeployError], int] = {
     Unauthorised: 401,
     NotFound: 404,
@@ -54,13 +57,22 @@ def parsed(model: type[M], body: bytes) -> M:
 
 
 async def limited_body(request: Request) -> bytes:
-    """The whole body, never more of it in memory than the limit. Raises TooLarge."""
+    """The whole body, never more of it in memory than the limit. Raises TooLarge.
+
+    A body a little over it is read to its end and dropped: who still sends when the connection
+    is closed sees a reset, and not the answer that says why.
+    """
     body = bytearray()
-    if request.headers.get("content-length", "0").isdigit():
-        _check(int(request.headers.get("content-length", "0")))
+    size = 0
     async for chunk in request.stream():
-        body += chunk
-        _check(len(body))
+        size += len(chunk)
+        if size > MAX_DROPPED:
+            break
+        body += chunk if size <= MAX_BODY else b""
+    if size > MAX_BODY:
+        raise TooLarge(
+            f"the body is too large: more than {MAX_BODY} bytes", "Send less; see the reference."
+        )
     return bytes(body)
 
 
@@ -92,7 +104,9 @@ def new_app(title: str) -> FastAPI:
             status,
             error.message,
         )
-        return JSONResponse({"error": error.message, "hint": error.hint}, status)
+        # Who sends too much goes on sending: without a close the server would read it all.
+        headers = {"Connection": "close"} if status == 413 else None
+        return JSONResponse({"error": error.message, "hint": error.hint}, status, headers)
 
     @app.exception_handler(HTTPException)
     async def framework(request: Request, error: HTTPException) -> JSONResponse:
@@ -110,10 +124,3 @@ def new_app(title: str) -> FastAPI:
 
 def _status(error: EdeployError) -> int:
     return next((STATUS[kind] for kind in type(error).__mro__ if kind in STATUS), 500)
-
-
-def _check(size: int) -> None:
-    if size > MAX_BODY:
-        raise TooLarge(
-            f"the body is too large: more than {MAX_BODY} bytes", "Send less; see the reference."
-        )

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from fastapi import Depends, FastAPI, Query
 
 from edeploy import __version__
+from edeploy.bmc.power import Action
 from edeploy.machines import operate, views
 from edeploy.machines.schema import JsonObject
 from edeploy.server.http import Message, limited_body, new_app, parsed
@@ -76,7 +77,7 @@ def _acting(app: FastAPI, service: Service) -> None:
 
     @app.post("/machines/{name}/power")
     def power(name: str, body: Body) -> JsonObject:
-        return power_machine(service, name, parsed(PowerMessage, body).action)
+        return power_machine(service, name, Action(parsed(PowerMessage, body).action))
 
     @app.post("/machines/{name}/retry")
     def retry(name: str) -> JsonObject:

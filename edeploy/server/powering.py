@@ -1,19 +1,16 @@
 """Power of a machine by its BMC, for operators; also of one that never reported yet."""
 
 from collections.abc import Sequence
-from typing import Literal
 
 from sqlalchemy.orm import Session
 
 from edeploy.bmc.file import Bmc
-from edeploy.bmc.power import power
+from edeploy.bmc.power import Action, power
 from edeploy.machines import attempts
 from edeploy.machines.records import find, identity_of, note
-from edeploy.machines.refusal import NotFound
+from edeploy.machines.refusal import NotFound, Refusal
 from edeploy.machines.schema import JsonObject, Machine
 from edeploy.server.service import Service
-
-Action = Literal["on", "off", "cycle", "status"]
 
 
 def power_machine(service: Service, name: str, action: Action) -> JsonObject:
@@ -25,7 +22,7 @@ def power_machine(service: Service, name: str, action: Action) -> JsonObject:
         bmc, machine = _target(session, service.bmcs, name)
     begun = service.now()
     state = power(bmc, action)
-    if action != "status":
+    if action is not Action.STATUS:
         _record(service, bmc, machine, action, state, begun)
     return {"name": machine or bmc.name, "bmc": bmc.name, "power": state}
 
@@ -37,7 +34,7 @@ def _record(
         row = find(session, machine) if machine else None
         if row is not None:
             row.power = state
-        if action in ("on", "cycle"):
+        if action in (Action.ON, Action.CYCLE):
             attempts.power_given(
                 session,
                 bmc=bmc.name,
@@ -45,7 +42,7 @@ def _record(
                 mac=bmc.mac.lower() if bmc.mac else None,
                 now=begun,
             )
-        text = f"{action} by {bmc.name}, an operator's order: {state}"
+        text = f"{action.value} by {bmc.name}, an operator's order: {state}"
         note(session, "powered", text, now=begun, machine=row)
 
 
@@ -68,7 +65,7 @@ def _machine_of(session: Session, bmc: Bmc) -> str | None:
         if value:
             try:
                 return find(session, value).name
-            except NotFound:
+            except Refusal:
                 continue
     return None
 

@@ -32,6 +32,9 @@ from edeploy.server.settings import Settings, load_settings
 
 log = logging.getLogger("edeploy.serve")
 
+BACKLOG = 2048
+"""Connections that wait: a rack that is powered on asks all at once."""
+
 
 def serve(file: Path) -> None:
     """Run the service of this settings file until SIGTERM or Ctrl-C.
@@ -112,6 +115,7 @@ def _server(app: FastAPI) -> _Server:
             access_log=False,
             lifespan="off",
             server_header=False,
+            backlog=BACKLOG,
             timeout_graceful_shutdown=int(timeouts.HTTP_DRAIN),
         )
     )
@@ -211,6 +215,7 @@ def _listen(address: str, port: int) -> socket.socket:
     found = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     found.bind((address, port))
+    found.listen(BACKLOG)
     return found
 
 
@@ -226,6 +231,7 @@ def _unix(path: Path) -> Iterator[socket.socket]:
         before = os.umask(0o177)
         try:
             found.bind(str(path))
+            found.listen(BACKLOG)
         except OSError as error:
             raise EdeployError(f"[server] socket: {path}: {error.strerror or error}") from error
         finally:
