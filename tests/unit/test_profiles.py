@@ -1,5 +1,6 @@
 """Profiles: what a folder gives, and how one broken profile leaves the others alone."""
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -169,3 +170,9 @@ def test_real_profiles_of_others() -> None:
     assert "hp-mlx.specs:21:53: a comma is missing here" in lines
     assert any(line.startswith("hp.configure:14:5: is Python 2 (print") for line in lines)
     assert "vm-debian.specs:1:1: vm-debian is not in `state`: it is never used" in lines
+
+
+def test_the_reference_page_has_every_setting() -> None:
+    page = (ROOT / "docs" / "reference" / "profiles.md").read_text()
+    for setting in fields(ProfileSettings):
+        assert f"| `{setting.name}` | " in page
