@@ -4,12 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from racks import EXAMPLES, all_in, answers, events, machine, wait_for
+from racks import EXAMPLES, SERIALS, all_in, answers, events, machine, wait_for
 
 from edeploy.images.store import Store
 from edeploy.lab.box import Box, Wishes, box
 from edeploy.lab.demo import address_of, switch_on
 from edeploy.lab.rack import DEMO_RACK
+from edeploy.server.client import JsonObject
 
 
 @pytest.fixture(scope="module")
@@ -19,18 +20,17 @@ def rack(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box
         yield found
 
 
+def fetching(machines: dict[str, JsonObject]) -> set[str]:
+    """The machines that have fetched a part of the image and not all of it."""
+    return {name for name, item in machines.items() if item["phase"] == "fetch" and item["done"]}
+
+
 def test_a_server_killed_during_fetch_fails_no_machine(rack: Box) -> None:
     switch_on(rack)
     cut: set[str] = set()
-    while len(cut) < 2:
-        known = wait_for(
-            rack,
-            lambda now: any(
-                n not in cut and i["phase"] == "fetch" and i["done"] for n, i in now.items()
-            ),
-            but_not=("failed",),
-        )
-        cut |= {name for name, item in known.items() if item["phase"] == "fetch"}
+    while cut != set(SERIALS):
+        known = wait_for(rack, lambda now, cut=cut: bool(fetching(now) - cut), but_not=("failed",))
+        cut |= fetching(known)
         rack.service.kill()
         rack.service.start()
     for item in wait_for(rack, all_in("active"), but_not=("failed",)).values():
