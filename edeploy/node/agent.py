@@ -126,7 +126,7 @@ def install(
     context = InstallContext(job, session, arguments, hardware, reporter)
     try:
         discovered(reporter, seconds)
-        good = run_phases(context, reporter)
+        good = run_phases(context, reporter, phases_of_install())
         good = finish_reports(reporter, console) and good
         success = chosen(job.on_success, arguments.on_success, ON_SUCCESS)
         if good and success == "kexec":
@@ -143,12 +143,16 @@ def discovered(reporter: Reporter, seconds: float) -> None:
     reporter.end()
 
 
-def run_phases(context: InstallContext, reporter: Reporter) -> bool:
-    """Run all phases, one at a time; False when one failed or the server ended the install."""
+def phases_of_install() -> Phases:
+    """The phases in their order, as (name, function)."""
     # Here and not above: the first line on the console does not wait for it.
     from edeploy.node.install.phases import PHASES
 
-    phases: Phases = PHASES
+    return PHASES
+
+
+def run_phases(context: InstallContext, reporter: Reporter, phases: Phases) -> bool:
+    """Run all phases, one at a time; False when one failed or the server ended the install."""
     for name, phase in phases:
         try:
             reporter.start(name)
