@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import pwd
+import select
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -102,17 +103,22 @@ def end_stale(child: Child) -> bool:
     The process number alone proves nothing: its command line must be the child's.
     """
     try:
-        process = psutil.Process(int(child.pid_file.read_text()))
-        if tuple(process.cmdline()) != child.argv:
-            return False
-        process.terminate()
-        try:
-            process.wait(timeouts.STALE_CHILD)
-        except psutil.TimeoutExpired:
-            process.kill()
-            process.wait(timeouts.STALE_CHILD)
-    except (OSError, ValueError, psutil.NoSuchProcess):
+        number = int(child.pid_file.read_text())
+        handle = os.pidfd_open(number)
+    except (OSError, ValueError):
         return False
+    try:
+        # Looked at after the handle is there: from now on the number can not mean another process.
+        if tuple(psutil.Process(number).cmdline()) != child.argv:
+            return False
+        for end in (signal.SIGTERM, signal.SIGKILL):
+            signal.pidfd_send_signal(handle, end)
+            if select.select([handle], [], [], timeouts.STALE_CHILD)[0]:
+                break
+    except (ProcessLookupError, psutil.Error):
+        return False
+    finally:
+        os.close(handle)
     log.warning("ended %s of a server that was killed", child.name)
     return True
 
