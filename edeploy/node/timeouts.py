@@ -28,3 +28,17 @@ PROGRAM = 60.0
 PROBE = 60.0
 # One program of a probe. A BMC answers within seconds, or not at all.
 PROBE_PROGRAM = 20.0
+# Between two looks at whether the server still wants what a silent program does.
+TICK = 1.0
+# Mounting replays a journal; unmounting writes all that is in memory to a slow disk.
+MOUNT = 10 * 60.0
+# One step of partitioning: mkfs of a large RAID on slow disks.
+FORMAT = 30 * 60.0
+# The kernel makes partitions' nodes before sfdisk ends; udev may rename under load.
+DEVICE_NODES = 30.0
+# One order to the machine's own BMC; a restart of it is not waited for.
+BMC = 60.0
+# grub-install and update-grub run dozens of programs: 11 s under emulation, minutes on a slow disk.
+BOOT_LOADER = 15 * 60.0
+# Writing to the firmware's flash takes seconds on some boards.
+FIRMWARE = 60.0

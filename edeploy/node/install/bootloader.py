@@ -1,0 +1,169 @@
+"""The phase `bootloader`: the machine's own files, and GRUB for the firmware it booted with."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from edeploy.errors import EdeployError
+from edeploy.node import timeouts
+from edeploy.node.detect.system import firmware
+from edeploy.node.detect.tree import Tree
+from edeploy.node.install import grub, nvram, places
+from edeploy.node.install.context import InstallContext
+from edeploy.node.install.mounts import Mount, at, below, chrooted, mount, unmount_all
+from edeploy.node.install.overlay import inside, lay_over, put
+from edeploy.run import run
+
+ESP = "boot/efi"
+CMDLINE = Path("/proc/cmdline")
+
+
+class NoEsp(EdeployError):
+    """The machine booted by UEFI, but the new system's fstab has no /boot/efi."""
+
+
+def bootloader(context: InstallContext) -> None:
+    """Make the new root a system that boots on this machine; may be done again."""
+    for path in lay_over(places.overlay(context.root), context.root):
+        context.log(f"own file /{path}")
+    name_host(context.root, context.job.vars)
+    uefi = firmware(Tree()) == "uefi"
+    with contextlib.ExitStack() as stack:
+        esp = stack.enter_context(_esp(context.root)) if uefi else None
+        inside_root = stack.enter_context(chrooted(context.root))
+        words = grub_words(uefi=uefi, disk=context.decisions.disk)
+        run([*inside_root, *words], timeout=timeouts.BOOT_LOADER)
+        configure_grub(context, inside_root, uefi=uefi)
+    if esp is not None:
+        _register(context, esp)
+
+
+def name_host(root: Path, variables: Mapping[str, str]) -> None:
+    """Give the system its host name: the machine's own file, else the variable `hostname`."""
+    own = places.overlay(root) / "etc/hostname"
+    name = own.read_text().strip() if own.is_file() else variables.get("hostname", "")
+    if not re.match(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?\Z", name):
+        return
+    put(root, "/etc/hostname", f"{name}\n")
+    hosts = inside(root, Path("etc/hosts"))
+    text = hosts.read_text() if hosts.is_file() else "127.0.0.1 localhost\n::1 localhost\n"
+    # As Debian's installer does: programs look their own name up, before any network is there.
+    if not re.search(rf"^[^#\n]*\s{re.escape(name)}(\s|$)", text, re.MULTILINE):
+        short = name.partition(".")[0]
+        names = name if short == name else f"{name} {short}"
+        put(root, "/etc/hosts", f"{text.rstrip()}\n127.0.1.1 {names}\n")
+
+
+def grub_words(*, uefi: bool, disk: str) -> list[str]:
+    """The grub-install command, to be run inside the new root."""
+    if not uefi:
+        return ["grub-install", "--target=i386-pc", "--boot-directory=/boot", disk]
+    return [
+        "grub-install",
+        "--target=x86_64-efi",
+        "--boot-directory=/boot",
+        f"--efi-directory=/{ESP}",
+        # The name that firmware starts without an entry in its memory.
+        "--removable",
+        "--no-nvram",
+    ]
+
+
+def configure_grub(context: InstallContext, inside_root: Sequence[str], *, uefi: bool) -> None:
+    """Write GRUB's settings and grub.cfg."""
+    root = context.root
+    own = grub.kernel_arguments(context.decisions.kernel_arguments, CMDLINE.read_text())
+    # UEFI's own console is on the serial port already.
+    serial = "" if uefi else grub.serial_command(own)
+    texts = [path.read_text() for path in grub.settings_files(root)]
+    put(root, grub.DROP_IN, grub.drop_in(own, serial))
+    boot_root = at(root)
+    boot_point = _last(below(root), root / "boot") or boot_root
+    if not (_plain_partition(boot_root) and _plain_partition(boot_point)):
+        # RAID and LVM need modules and names that GRUB's own tool knows.
+        context.log("the root is no plain partition: update-grub")
+        run([*inside_root, "update-grub"], timeout=timeouts.BOOT_LOADER)
+        return
+    settings = grub.role_arguments([*texts, grub.drop_in(own, serial)])
+    os_release = inside(root, Path("etc/os-release"))
+    boot = grub.Boot(
+        title=grub.title_of(os_release.read_text() if os_release.is_file() else ""),
+        root_uuid=uuid_of(boot_root.source),
+        boot_uuid=uuid_of(boot_point.source),
+        boot_kind=boot_point.kind,
+        boot_path="/boot" if boot_point == boot_root else "",
+        kernels=grub.find_kernels(os.listdir(root / "boot")),
+        arguments=settings,
+        serial=serial,
+    )
+    put(root, grub.CONFIG, grub.config(boot))
+    context.log(f"GRUB starts Linux {boot.kernels[0].version} with: {settings}")
+
+
+def uuid_of(device: str) -> str:
+    """The UUID of the file system on a device."""
+    words = ["blkid", "-p", "-o", "value", "-s", "UUID", device]
+    uuid = str(run(words, timeout=timeouts.FIRMWARE).out).strip()
+    if not uuid:
+        raise EdeployError(f"{device}: its file system has no UUID")
+    return uuid
+
+
+def partition_of(device: str) -> tuple[str, int]:
+    """The disk and the number of a partition, as /dev/NAME."""
+    name = os.path.basename(os.path.realpath(device))
+    tree = Tree()
+    number = tree.number(f"sys/class/block/{name}/partition")
+    if number is None:
+        raise EdeployError(f"{device} is no partition")
+    folder = tree.path(f"sys/class/block/{name}").resolve()
+    return f"/dev/{folder.parent.name}", number
+
+
+def _plain_partition(mount_: Mount) -> bool:
+    name = os.path.basename(os.path.realpath(mount_.source))
+    return Tree().number(f"sys/class/block/{name}/partition") is not None
+
+
+@contextlib.contextmanager
+def _esp(root: Path) -> Iterator[Mount]:
+    """The ESP at its place, for the time of the block; the configure script may have mounted it."""
+    point = root / ESP
+    there = _last(below(root), point)
+    if there is None:
+        source = _fstab_source(root, f"/{ESP}")
+        mount(source, point, "-t", "vfat", "-o", "umask=0077")
+    try:
+        yield there or at(point)
+    finally:
+        if there is None:
+            unmount_all(point)
+
+
+def _fstab_source(root: Path, point: str) -> str:
+    fstab = inside(root, Path("etc/fstab"))
+    for line in fstab.read_text().splitlines() if fstab.is_file() else ():
+        words = line.split()
+        if len(words) > 1 and words[1] == point and not words[0].startswith("#"):
+            return words[0]
+    raise NoEsp(
+        f"this machine booted by UEFI, and /etc/fstab names no file system for {point}",
+        "Use layout(), or make an ESP and write it to /etc/fstab by config().",
+    )
+
+
+def _last(mounts: Sequence[Mount], point: Path) -> Mount | None:
+    return next((entry for entry in reversed(mounts) if entry.point == point.resolve()), None)
+
+
+def _register(context: InstallContext, esp: Mount) -> None:
+    try:
+        disk, number = partition_of(esp.source)
+        context.log(f"boot order {nvram.register(disk, number)}")
+    except (EdeployError, OSError) as error:
+        # The loader has the name that every firmware starts on its own.
+        context.log(f"warning: no entry in the firmware's memory: {error}")

@@ -1,0 +1,87 @@
+"""The phase `verify`: every file on the disk is what the image's manifest says."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from edeploy.errors import EdeployError
+from edeploy.images import manifest
+from edeploy.images.manifest import Difference
+from edeploy.node.install.context import InstallContext
+from edeploy.node.install.image import ImageFacts, ask_image
+from edeploy.node.install.mounts import Mount, below
+
+SHOWN = 20
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+# File systems without owners, modes and exact times.
+_PLAIN = ("vfat", "exfat", "msdos")
+
+
+class NotTheImage(EdeployError):
+    """The tree on the disk differs from the image."""
+
+
+def verify(context: InstallContext) -> None:
+    """Check the whole new root. Raises NotTheImage with the first differences."""
+    entries = manifest.parse(read_manifest(context, ask_image(context)))
+    forget_cached()
+    found = manifest.check(
+        context.root,
+        entries,
+        on_progress=lambda done, total: context.progress(done, total, "bytes"),
+    )
+    differences = without_mounts(found, context.root, below(context.root))
+    if differences:
+        lines = [f"\n  | {difference}" for difference in differences[:SHOWN]]
+        if len(differences) > SHOWN:
+            lines.append(f"\n  | and {len(differences) - SHOWN} more")
+        raise NotTheImage(
+            f"{len(differences)} differences from {context.decisions.role}"
+            f" {context.decisions.version}:{''.join(lines)}",
+            "Archive, disk or memory are damaged: build the image again, or check the machine.",
+        )
+    context.log(f"{len(entries)} paths are as the manifest says")
+
+
+def read_manifest(context: InstallContext, image: ImageFacts) -> bytes:
+    """The manifest's bytes; raises NotTheImage when they are not what the server announced."""
+    data = context.server.read(image.manifest)
+    found = hashlib.sha256(data).hexdigest()
+    if found != image.manifest_sha256:
+        raise NotTheImage(
+            f"{image.manifest}: SHA-256 {found}, should be {image.manifest_sha256}",
+            "The manifest in the store is damaged: build the image again.",
+        )
+    return data
+
+
+def forget_cached() -> None:
+    """Let what follows read the disk, not the memory through which it was written."""
+    os.sync()
+    DROP_CACHES.write_text("1\n")
+
+
+def without_mounts(
+    differences: Iterable[Difference], root: Path, mounts: Iterable[Mount]
+) -> list[Difference]:
+    """The differences but those that a mount below the root makes: its mount point, what mkfs
+    put there, and all of a file system that cannot hold what an image has."""
+    top = root.resolve()
+    points = {
+        manifest.quote(os.fsencode(mount.point.relative_to(top))): mount.kind
+        for mount in mounts
+        if mount.point != top
+    }
+    return [item for item in differences if not _by_mount(item.path, points)]
+
+
+def _by_mount(path: str, points: dict[str, str]) -> bool:
+    for point, kind in points.items():
+        if path == point or point.startswith(f"{path}/") or path == f"{point}/lost+found":
+            return True
+        if kind in _PLAIN and path.startswith(f"{point}/"):
+            return True
+    return False
