@@ -290,7 +290,7 @@ def _run_scripts(recipe: Recipe, bench: Bench, on_step: Callable[[str], None]) -
 
 
 def _set_services(recipe: Recipe, bench: Bench) -> None:
-    """Everything that the recipe does not enable is off: installed, not active."""
+    """Everything that the recipe does not enable is off; what it disables, nothing can start."""
     enable = ("edeploy-node.service", *recipe.enable)
     for unit in enable:
         if not _has_unit(bench.tree, unit):
@@ -299,15 +299,14 @@ def _set_services(recipe: Recipe, bench: Bench) -> None:
                 f"{place}: no package or file of the role brings the unit {unit}",
                 "Add the package, or take the unit out.",
             )
-    lines = [
-        *(f"enable {_preset_name(unit)}" for unit in enable),
-        *(f"disable {_preset_name(unit)}" for unit in recipe.disable),
-        "disable *",
-    ]
+    lines = [*(f"enable {_preset_name(unit)}" for unit in enable), "disable *"]
     folder = under(bench.tree, str(Path(PRESET).parent))
     folder.mkdir(parents=True, exist_ok=True)
     atomic.write(folder / Path(PRESET).name, "".join(f"{line}\n" for line in lines))
     _in_tree(bench, ["systemctl", "preset-all"])
+    if recipe.disable:
+        # Most of these are no services to enable but parts of systemd that others ask for.
+        _in_tree(bench, ["systemctl", "mask", *recipe.disable])
     for script in sorted((bench.tree / "etc/init.d").glob("*")):
         unit = f"{script.name.removesuffix('.sh')}.service"
         if unit not in enable and not _has_unit(bench.tree, unit):

@@ -65,6 +65,18 @@ def seal(tree: Path) -> None:
     tree.chmod(0o755)
     _lock_root(tree)
     _whole_seconds(tree)
+    _nothing_to_update(tree)
+
+
+def _nothing_to_update(tree: Path) -> None:
+    """Tell systemd that /etc and /var fit /usr: the first boot then has no users to make."""
+    usr = (tree / "usr").stat()
+    for folder in ("etc", "var"):
+        parent = under(tree, folder)
+        about = parent.stat()
+        (parent / ".updated").touch(mode=0o644)
+        os.utime(parent / ".updated", ns=(usr.st_mtime_ns, usr.st_mtime_ns))
+        os.utime(parent, ns=(about.st_mtime_ns, about.st_mtime_ns))
 
 
 def _remove(path: Path) -> None:

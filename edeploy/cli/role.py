@@ -1,0 +1,139 @@
+"""`edeploy role`: recipes of images, as written and as they come out."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from edeploy.errors import EdeployError
+from edeploy.images.recipe import Recipe, load_recipe, role_names
+
+SHIPPED = Path(__file__).resolve().parents[2] / "roles"
+
+roles_option = click.option(
+    "--roles",
+    type=click.Path(path_type=Path),
+    default=SHIPPED,
+    show_default=True,
+    help="folder of roles",
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document")
+
+
+@click.group()
+def command() -> None:
+    """Look at recipes: what a role consists of, and from which file each part comes."""
+
+
+@command.command()
+@roles_option
+@json_option
+def ls(roles: Path, as_json: bool) -> None:
+    """List the roles."""
+    recipes = [load_recipe(roles, name) for name in role_names(roles)]
+    if as_json:
+        click.echo(json.dumps([_facts(recipe) for recipe in recipes], indent=1))
+        return
+    table = Table("role", "comes from", "packages", "kernel", box=None)
+    for recipe in recipes:
+        parents = " → ".join(layer.role for layer in recipe.layers[:-1])
+        table.add_row(recipe.name, parents, str(len(recipe.packages)), recipe.kernel or "none")
+    Console().print(table)
+
+
+@command.command()
+@click.argument("name")
+@roles_option
+@json_option
+def show(name: str, roles: Path, as_json: bool) -> None:
+    """Print the flattened recipe of role NAME, each part with the file and line it is from."""
+    recipe = load_recipe(roles, name)
+    if as_json:
+        click.echo(json.dumps(_facts(recipe), indent=1))
+        return
+    for key, value, origin in _lines(recipe):
+        click.echo(f"{key}: {value}" + (f"    # {origin}" if origin else ""))
+
+
+@command.command()
+@click.argument("names", nargs=-1)
+@roles_option
+def lint(names: tuple[str, ...], roles: Path) -> None:
+    """Check the recipes of roles NAMES, or of all: every mistake with its file and line."""
+    wanted = names or tuple(role_names(roles))
+    mistakes = dict.fromkeys(str(error) for name in wanted for error in _mistakes(roles, name))
+    for mistake in mistakes:
+        click.echo(mistake)
+    if mistakes:
+        raise EdeployError(f"{roles}: mistakes in {len(mistakes)} places")
+    if not wanted:
+        raise EdeployError(f"{roles}: no roles there", "Say where they are with --roles.")
+    click.echo(f"{len(wanted)} roles, no mistakes")
+
+
+def _mistakes(roles: Path, name: str) -> list[EdeployError]:
+    try:
+        load_recipe(roles, name)
+    except EdeployError as error:
+        return [error]
+    return []
+
+
+def _facts(recipe: Recipe) -> dict[str, object]:
+    return {
+        "name": recipe.name,
+        "roles": [layer.role for layer in recipe.layers],
+        "suite": recipe.suite or None,
+        "packages": list(recipe.packages),
+        "kernel": recipe.kernel,
+        "repositories": [
+            {
+                "name": each.name,
+                "url": each.url,
+                "suite": each.suite or None,
+                "components": list(each.components),
+                "key": str(each.key),
+            }
+            for each in recipe.repositories
+        ],
+        "files": [str(layer.files) for layer in recipe.layers if layer.files],
+        "scripts": [str(layer.script) for layer in recipe.layers if layer.script],
+        "services": {"enable": list(recipe.enable), "disable": list(recipe.disable)},
+        "users": [{**vars(user), "groups": list(user.groups)} for user in recipe.users],
+        "variables": dict(recipe.variables),
+        "exclude": list(recipe.exclude),
+        "origins": dict(recipe.origins),
+    }
+
+
+def _lines(recipe: Recipe) -> list[tuple[str, str, str]]:
+    origin = recipe.origins.get
+    lines = [
+        ("roles", " → ".join(layer.role for layer in recipe.layers), ""),
+        ("suite", recipe.suite or "as the machine that builds", origin("suite", "")),
+        ("kernel", recipe.kernel or "none", origin("kernel", "")),
+    ]
+    lines += [("package", name, origin(f"packages.{name}", "")) for name in recipe.packages]
+    lines += [
+        ("repository", f"{each.url} {' '.join((each.suite, *each.components))}",
+         origin(f"repositories.{each.name}", ""))
+        for each in recipe.repositories
+    ]  # fmt: skip
+    lines += [("files", str(layer.files), "") for layer in recipe.layers if layer.files]
+    lines += [("script", str(layer.script), "") for layer in recipe.layers if layer.script]
+    for what, units in (("enable", recipe.enable), ("disable", recipe.disable)):
+        lines += [(what, unit, origin(f"services.{unit}", "")) for unit in units]
+    lines += [
+        ("user", f"{user.name} {user.uid}:{user.gid}", origin(f"users.{user.name}", ""))
+        for user in recipe.users
+    ]
+    lines += [
+        ("variable", f"{name}={value}", origin(f"variables.{name}", ""))
+        for name, value in recipe.variables.items()
+    ]
+    lines += [("exclude", each, origin(f"exclude.{each}", "")) for each in recipe.exclude]
+    return lines
