@@ -160,21 +160,32 @@ def _outcome(found: dict[str, object], name: str) -> Outcome:
 def _lay_out(context: InstallContext, wish: layout.Wish) -> None:
     disk = find_disk(wish.disk, all_disks(Tree()))
     refuse_if_used(Tree(), disk)
-    plan = layout.make_plan(
-        wish, disk, firmware(Tree()), fingerprint(disk), lambda: str(uuid.uuid4())
-    )
+    try:
+        mark = fingerprint(disk)
+    except OSError as error:
+        raise ConfigureFailed(
+            f"{disk.path}: {error.strerror}", "The disk cannot be read: see the kernel's log."
+        ) from error
+    plan = layout.make_plan(wish, disk, firmware(Tree()), mark, lambda: str(uuid.uuid4()))
     _send_plan(context, [(disk, plan.fingerprint)], plan.text())
     carry_out(plan, context.root, context.log)
     _prepend(places.overlay(context.root) / "etc/fstab", layout.fstab(plan))
 
 
 def _announce_by_hand(context: InstallContext) -> None:
-    disks = [disk for disk in all_disks(Tree()) if disk.real]
+    """Tell the server before the script runs: nobody can know to which disks it will write."""
+    marked = []
+    for disk in all_disks(Tree()):
+        if disk.real:
+            try:
+                marked.append((disk, fingerprint(disk)))
+            except OSError as error:
+                context.log(f"{disk.path}: {error.strerror}")
     text = [
         f"{context.job.profile}.configure makes its own partitions; it may write to any disk:",
-        *(f"{disk.path} ({disk.by_id}, {disk.size / layout.GIB:.1f} GiB)" for disk in disks),
+        *(f"{disk.path} ({disk.by_id}, {disk.size / layout.GIB:.1f} GiB)" for disk, _ in marked),
     ]
-    _send_plan(context, [(disk, fingerprint(disk)) for disk in disks], text)
+    _send_plan(context, marked, text)
 
 
 def _send_plan(context: InstallContext, disks: list[tuple[Disk, str]], text: list[str]) -> None:

@@ -31,12 +31,19 @@ def carry_out(plan: Plan, root: Path, log: Callable[[str], None]) -> None:
                 "Find out what else writes to it, then install again.",
             )
         _do(table_step(plan), log)
-        devices = [part.device(plan.disk.path) for part in plan.partitions]
-        wait_for(devices, patience=timeouts.DEVICE_NODES)
+        _make_known(plan)
         for step in format_steps(plan):
             _do(step, log)
     root.mkdir(parents=True, exist_ok=True)
     _do(Step(tuple(mount_words(plan, root))), log)
+
+
+def _make_known(plan: Plan) -> None:
+    """Wait for the partitions' nodes, which a kernel that did not read the table again lacks."""
+    devices = [part.device(plan.disk.path) for part in plan.partitions]
+    if not all(map(os.path.exists, devices)):
+        run(["partx", "--update", plan.disk.path], timeout=timeouts.FORMAT)
+    wait_for(devices, patience=timeouts.DEVICE_NODES)
 
 
 def _do(step: Step, log: Callable[[str], None]) -> None:
