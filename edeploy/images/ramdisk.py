@@ -7,7 +7,6 @@ import hashlib
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -88,11 +87,14 @@ def build_ramdisk(
     `pxe` is the folder with ramdisk.yaml and files/. Raises EdeployError; the ramdisk that was
     there before stays as it was.
     """
+    if os.geteuid() != 0:
+        raise EdeployError("a ramdisk is built as root: its files belong to root", "Use sudo.")
     recipe = load_recipe(pxe / "ramdisk.yaml", kernel)
     key = read_key(ssh_key) if ssh_key else ""
     sources = mirrors()
     inputs = digest_of_inputs(pxe, kernel, key, sources)
     with _alone(store.root / "ramdisk"):
+        remove_leftovers(store.root / "ramdisk")
         there = existing(store, kernel, inputs)
         if there:
             return there
@@ -201,6 +203,14 @@ def existing(store: Store, kernel: str, inputs: str) -> Built | None:
     return Built(place, True, size, unpacked)
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Remove what builds that were killed left, and ramdisks that were replaced."""
+    current = {path.readlink().name for path in folder.iterdir() if path.is_symlink()}
+    for path in folder.glob(".*"):
+        if path.is_dir() and path.name not in current:
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def unpack_packages(root: Path, recipe: RamdiskRecipe, sources: list[Source]) -> list[str]:
     """Unpack the packages, running none of their scripts; returns notices about firmware."""
     packages, notices = list(recipe.packages), []
@@ -283,33 +293,20 @@ def pack(root: Path, initrd: Path) -> None:
         for folder, folders, files in os.walk(root)
         for name in [*folders, *files]
     )
-    listing = initrd.with_name("names")
-    listing.write_text("".join(f"{name}\0" for name in names))
-    with listing.open("rb") as stdin, initrd.open("wb") as stdout:
-        cpio = subprocess.Popen(
-            ["cpio", "--null", "--create", "--format=newc", "--reproducible", "--quiet"],
-            cwd=root, stdin=stdin, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        try:
-            zstd = subprocess.run(  # noqa: PLW1510 - both are looked at together below
-                ["zstd", "-q", "-19", "-T0", "-c"],
-                stdin=cpio.stdout, stdout=stdout, timeout=PACK_TIMEOUT,
-            )  # fmt: skip
-        finally:
-            cpio.kill() if cpio.poll() is None else None
-            code = cpio.wait()
-    listing.unlink()
-    if code or zstd.returncode:
-        raise EdeployError(
-            f"ramdisk: cpio ended with {code}, zstd with {zstd.returncode}", "Is the store full?"
-        )
+    plain = initrd.with_name("initrd.cpio")
+    run(
+        ["cpio", "--null", "--create", "--format=newc", "--reproducible", "--quiet",
+         f"--file={plain}"],
+        cwd=root, stdin="".join(f"{name}\0" for name in names), timeout=PACK_TIMEOUT,
+    )  # fmt: skip
+    run(["zstd", "-q", "-19", "-T0", "--rm", plain, "-o", initrd], timeout=PACK_TIMEOUT)
 
 
 def publish(new: Path, place: Path, notices: list[str], unpacked: int) -> Built:
     """Make the new files the ramdisk, at one moment: a server never sees a mixed pair."""
     atomic.write(new / "unpacked", f"{unpacked}\n")
     new.chmod(0o755)
-    version = place.with_name(f".{place.name}-{os.path.basename(new.parent)}")
+    version = place.with_name(f"{new.parent.name}.made")
     os.sync()
     new.rename(version)
     link = new.parent / "link"

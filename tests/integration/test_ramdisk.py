@@ -1,0 +1,168 @@
+"""The ramdisk is built as it ships, unpacked, and tried out in its own tree."""
+
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from edeploy import __version__
+from edeploy.cli.ramdisk import SHIPPED
+from edeploy.errors import EdeployError
+from edeploy.images import ramdisk
+from edeploy.images.ramdisk import Built, build_ramdisk, load_recipe
+from edeploy.images.store import Store
+from edeploy.run import run
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacking packages needs root")
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKx me@desk"
+WANTED_BYTES = 50_000_000
+# What phases and probes call, and what an operator expects in a configure script or a shell.
+PROGRAMS = (
+    "awk blkid chroot dmidecode e2fsck efibootmgr ethtool grep ip kexec lsblk mkfs.ext4 mkfs.vfat "
+    "mkfs.xfs mkswap modprobe mount partx ps python3 rsync sed sfdisk sgdisk sh smartctl tar "
+    "udevadm udhcpc umount vi wipefs xfs_repair zstd"
+).split()
+
+
+@dataclass(frozen=True)
+class Made:
+    built: Built
+    store: Store
+    root: Path
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
+    folder = tmp_path_factory.mktemp("ramdisk")
+    key = folder / "id.pub"
+    key.write_text(KEY)
+    store = Store(folder / "store")
+    built = build_ramdisk(SHIPPED, "cloud", store, ssh_key=key)
+    root = folder / "root"
+    root.mkdir()
+    with subprocess.Popen(["zstd", "-dc", built.ramdisk.initrd], stdout=subprocess.PIPE) as zstd:
+        subprocess.run(["cpio", "-idm", "--quiet"], cwd=root, stdin=zstd.stdout, check=True)
+    return Made(built, store, root)
+
+
+def is_there(made: Made, program: str) -> bool:
+    places = [made.root / "usr" / folder / program for folder in ("bin", "sbin")]
+    return any(place.exists() or place.is_symlink() for place in places)
+
+
+def files(root: Path) -> set[str]:
+    return {str(path.relative_to(root)) for path in root.rglob("*")}
+
+
+def test_it_is_small(made: Made) -> None:
+    assert made.built.size == made.built.ramdisk.initrd.stat().st_size < WANTED_BYTES
+    assert made.built.ramdisk.kernel.stat().st_size > 1_000_000
+
+
+def test_it_is_reused_until_an_input_changes(made: Made) -> None:
+    key = made.store.root.parent / "id.pub"
+    again = build_ramdisk(SHIPPED, "cloud", made.store, ssh_key=key)
+    assert again.reused
+    assert again.size == made.built.size
+    assert made.store.ramdisk("cloud").initrd == made.built.ramdisk.initrd
+    inputs = [
+        ramdisk.digest_of_inputs(SHIPPED, kernel, text, [])
+        for kernel in ("cloud", "generic")
+        for text in ("", KEY)
+    ]
+    assert len(set(inputs)) == 4
+
+
+def test_nothing_is_left_beside_it(made: Made) -> None:
+    folder = made.store.root / "ramdisk"
+    names = {path.name for path in folder.iterdir()} - {".lock", "cloud"}
+    assert names == {(folder / "cloud").readlink().name}
+    assert {path.name for path in (folder / "cloud").iterdir()} == {
+        "vmlinuz", "initrd", "inputs", "unpacked",
+    }  # fmt: skip
+
+
+def test_a_failed_build_leaves_the_old_one(made: Made, tmp_path: Path) -> None:
+    recipe = (SHIPPED / "ramdisk.yaml").read_text()
+    (tmp_path / "ramdisk.yaml").write_text(recipe.replace("- kmod", "- no-such-package", 1))
+    (tmp_path / "files").symlink_to(SHIPPED / "files")
+    before = made.built.ramdisk.initrd.stat()
+    with pytest.raises(EdeployError, match="no-such-package"):
+        build_ramdisk(tmp_path, "cloud", made.store)
+    assert made.built.ramdisk.initrd.stat() == before
+    test_nothing_is_left_beside_it(made)
+
+
+def test_the_programs_are_there_with_all_their_libraries(made: Made) -> None:
+    loader = ["chroot", made.root, ramdisk.LOADER, "--list"]
+    for name in PROGRAMS:
+        assert is_there(made, name), name
+    for path in sorted((made.root / "usr").rglob("*")):
+        if path.is_symlink() or not path.is_file() or not os.access(path, os.X_OK):
+            continue
+        if path.open("rb").read(4) == b"\x7fELF":
+            out = run([*loader, f"/{path.relative_to(made.root)}"], check=False)
+            assert "not found" not in out.out + out.err, path
+
+
+def test_the_agent_starts_compiled_and_all_of_it_can_be_imported(made: Made) -> None:
+    out = run(["chroot", made.root, "/usr/sbin/edeploy-node", "version"]).out
+    assert out.strip() == __version__
+    package = made.root / "usr/lib/edeploy"
+    modules = [
+        str(path.relative_to(package).with_suffix("")).replace("/", ".")
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py"
+    ]
+    assert {"edeploy.node.agent", "edeploy.node.detect.probes"} <= set(modules)
+    code = f"import sys\nfor name in {modules!r}: __import__(name)\nprint(sys.modules.keys())"
+    run(["chroot", made.root, "/usr/bin/env", "PYTHONPATH=/usr/lib/edeploy",
+         "python3", "-s", "-S", "-P", "-c", code])  # fmt: skip
+    for path in package.rglob("*.py"):
+        assert list(path.parent.glob(f"__pycache__/{path.stem}.*.pyc")), path
+
+
+def test_modules_are_those_wanted(made: Made) -> None:
+    names = {Path(name).name.partition(".")[0] for name in files(made.root) if ".ko" in name}
+    assert {"virtio_net", "virtio_blk", "xfs", "vfat", "efivarfs", "8021q", "sd_mod"} <= names
+    assert not {name for name in names if name.startswith("kvm")}
+    listed = run(["chroot", made.root, "modprobe", "-D", "-S", kernel_release(made), "virtio_net"])
+    assert "virtio_net.ko" in listed.out
+
+
+def kernel_release(made: Made) -> str:
+    return next((made.root / "usr/lib/modules").iterdir()).name
+
+
+def test_nobody_comes_in_without_a_key(made: Made) -> None:
+    shadow = (made.root / "etc/shadow").read_text()
+    assert all(line.split(":")[1] in ("*", "!") for line in shadow.splitlines())
+    authorized = made.root / "root/.ssh/authorized_keys"
+    assert authorized.read_text() == f"{KEY}\n"
+    assert authorized.stat().st_mode & 0o777 == 0o600
+    assert "authorized_keys" in (made.root / "init").read_text()
+    assert not list((made.root / "etc/dropbear").iterdir())
+
+
+def test_it_carries_no_time_of_its_making(made: Made) -> None:
+    # Of folders cpio itself changes the time while it unpacks.
+    times = {path.lstat().st_mtime for path in made.root.rglob("*") if not path.is_dir()}
+    assert times == {0.0}
+
+
+def test_the_names_of_links_and_disks_come_from_udev(made: Made) -> None:
+    rules = made.root / "usr/lib/udev/rules.d"
+    assert re.search("net_id", (rules / "75-net-description.rules").read_text())
+    assert (rules / "60-persistent-storage.rules").is_file()
+    assert (made.root / "usr/lib/systemd/network/99-default.link").is_file()
+
+
+def test_every_program_of_the_recipe_is_there(made: Made) -> None:
+    for name in load_recipe(SHIPPED / "ramdisk.yaml", "cloud").programs:
+        if name in ("ipmitool", "python3*"):
+            continue
+        assert is_there(made, name), name
