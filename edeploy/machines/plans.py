@@ -5,6 +5,9 @@ from collections.abc import Mapping, Sequence
 from edeploy.inventory.items import Report
 
 GIGABYTE = 10**9
+STABLE = ("serial", "id", "wwn-id", "scsi-id")
+"""Items of a disk that are the same after a boot and in another slot."""
+
 ROUNDING = 1.0
 """Reports give whole gigabytes; probes round up or down."""
 
@@ -20,8 +23,8 @@ def strangers(disks: Sequence[Mapping[str, object]], report: Report) -> list[str
 
 def _stranger(disk: Mapping[str, object], report: Report) -> str | None:
     path = _text(disk, "path")
-    ids = {_plain(_text(disk, key)) for key in ("serial", "wwn", "by_id")} - {""}
-    matches = [name for name, values in _disks(report).items() if _fits(ids, path, name, values)]
+    names = {_plain(_text(disk, key)) for key in ("serial", "wwn", "by_id")} - {""}
+    matches = [name for name, known in _disks(report).items() if _fits(names, path, name, known)]
     if not matches:
         shown = _text(disk, "serial") or _text(disk, "wwn") or _text(disk, "by_id") or path
         return f"{path}: no disk with {shown} is in this machine's report"
@@ -37,19 +40,18 @@ def _stranger(disk: Mapping[str, object], report: Report) -> str | None:
     return f"{path}: {size / GIGABYTE:.1f} GB, but the report says {reported} GB"
 
 
-def _disks(report: Report) -> dict[str, dict[str, str]]:
-    found: dict[str, dict[str, str]] = {}
+def _disks(report: Report) -> dict[str, set[str]]:
+    """The names that stay of every reported disk; a disk has several of one kind."""
+    found: dict[str, set[str]] = {}
     for item in report.all("disk"):
-        found.setdefault(item.id, {})[item.key] = item.value
-    return {name: values for name, values in found.items() if name != "logical"}
+        names = found.setdefault(item.id, set())
+        if item.key in STABLE:
+            names.add(_plain(item.value))
+    return found
 
 
-def _fits(ids: set[str], path: str, name: str, values: Mapping[str, str]) -> bool:
-    known = {_plain(values[key]) for key in values if key != "size"}
-    if ids & known:
-        return True
-    stable = {"serial", "wwn", "wwn-id", "scsi-id", "id", "by_id", "by-id"} & values.keys()
-    return (not ids or not stable) and path.removeprefix("/dev/") == name
+def _fits(names: set[str], path: str, name: str, known: set[str]) -> bool:
+    return bool(names & known) if known else path == f"/dev/{name}"
 
 
 def _text(disk: Mapping[str, object], key: str) -> str:
@@ -58,4 +60,4 @@ def _text(disk: Mapping[str, object], key: str) -> str:
 
 
 def _plain(text: str) -> str:
-    return text.rsplit("/", 1)[-1].strip().lower()
+    return text.rsplit("/", 1)[-1].strip().lower().removeprefix("wwn-")
