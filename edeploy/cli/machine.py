@@ -1,55 +1,19 @@
 """`edeploy machine`: machines, their states and power."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import quote
 
 import click
-import httpx
 
-from edeploy import timeouts
 from edeploy.cli import machine_tables as tables
 from edeploy.errors import EdeployError
 from edeploy.machines.policy import ENDINGS_BAD, ENDINGS_GOOD
+from edeploy.server.client import OperatorsClient
 from edeploy.server.settings import ServerSettings
 
-Json = dict[str, object] | list[dict[str, object]]
 JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 NAME = click.argument("name", metavar="NAME")
-
-
-class Api:
-    """The server's operators' API, over its Unix socket."""
-
-    def __init__(self, socket: Path) -> None:
-        self._socket = socket
-
-    def get(self, *path: str) -> Json:
-        """The answer of GET; EdeployError with the server's own words when it refuses."""
-        return self._ask("GET", path, None)
-
-    def post(self, *path: str, body: Mapping[str, object] | None = None) -> Json:
-        """The answer of POST; EdeployError with the server's own words when it refuses."""
-        return self._ask("POST", path, body or {})
-
-    def _ask(self, method: str, path: tuple[str, ...], body: Mapping[str, object] | None) -> Json:
-        url = "http://edeploy/" + "/".join(quote(part, safe="") for part in path)
-        transport = httpx.HTTPTransport(uds=str(self._socket))
-        try:
-            with httpx.Client(transport=transport, timeout=timeouts.API_ANSWER) as client:
-                answer = client.request(method, url, json=body)
-        except httpx.ConnectError as error:
-            raise EdeployError(
-                f"no server answers on {self._socket}: {error}",
-                "Is `edeploy serve` running, and are you its user? --socket names another one.",
-            ) from error
-        except httpx.HTTPError as error:
-            raise EdeployError(f"{self._socket}: {error or type(error).__name__}") from error
-        found: Json = answer.json()
-        if answer.is_error and isinstance(found, dict):
-            raise EdeployError(str(found.get("error", "")), str(found.get("hint", "")))
-        return found
 
 
 @click.group()
@@ -68,13 +32,13 @@ def command(ctx: click.Context, socket: Path) -> None:
 
     NAME is a machine's name, hostname, serial number or MAC; for power also its BMC's name.
     """
-    ctx.obj = Api(socket)
+    ctx.obj = OperatorsClient(socket)
 
 
 @command.command("ls")
 @JSON_FLAG
 @click.pass_obj
-def list_machines(api: Api, as_json: bool) -> None:
+def list_machines(api: OperatorsClient, as_json: bool) -> None:
     """List all machines with their states."""
     _show(api.get("machines"), as_json, tables.listing)
 
@@ -83,7 +47,7 @@ def list_machines(api: Api, as_json: bool) -> None:
 @NAME
 @JSON_FLAG
 @click.pass_obj
-def show(api: Api, name: str, as_json: bool) -> None:
+def show(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Show one machine: state, match explained, lease, phases, last report."""
     _show(api.get("machines", name), as_json, tables.one)
 
@@ -92,7 +56,7 @@ def show(api: Api, name: str, as_json: bool) -> None:
 @NAME
 @JSON_FLAG
 @click.pass_obj
-def log(api: Api, name: str, as_json: bool) -> None:
+def log(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Show what happened to a machine: attempts, phases, log lines, events."""
     _show(api.get("machines", name, "log"), as_json, tables.history)
 
@@ -102,7 +66,7 @@ def log(api: Api, name: str, as_json: bool) -> None:
 @NAME
 @JSON_FLAG
 @click.pass_obj
-def power(api: Api, action: str, name: str, as_json: bool) -> None:
+def power(api: OperatorsClient, action: str, name: str, as_json: bool) -> None:
     """Switch a machine's power by its BMC."""
     _show(api.post("machines", name, "power", body={"action": action}), as_json, tables.power)
 
@@ -112,7 +76,7 @@ def power(api: Api, action: str, name: str, as_json: bool) -> None:
 @click.option("--yes", is_flag=True, help="Needed: its disk will be written again.")
 @JSON_FLAG
 @click.pass_obj
-def reinstall(api: Api, name: str, yes: bool, as_json: bool) -> None:
+def reinstall(api: OperatorsClient, name: str, yes: bool, as_json: bool) -> None:
     """Install an active machine again at its next network boot."""
     if not yes:
         raise EdeployError(
@@ -125,7 +89,7 @@ def reinstall(api: Api, name: str, yes: bool, as_json: bool) -> None:
 @NAME
 @JSON_FLAG
 @click.pass_obj
-def retry(api: Api, name: str, as_json: bool) -> None:
+def retry(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Let a failed machine be matched and installed again."""
     _show(api.post("machines", name, "retry"), as_json, tables.changed)
 
@@ -137,7 +101,7 @@ def retry(api: Api, name: str, as_json: bool) -> None:
 @JSON_FLAG
 @click.pass_obj
 def set_endings(
-    api: Api, name: str, on_success: str | None, on_failure: str | None, as_json: bool
+    api: OperatorsClient, name: str, on_success: str | None, on_failure: str | None, as_json: bool
 ) -> None:
     """Set what a machine's agent does at the end of an install."""
     if on_success is None and on_failure is None:
@@ -146,7 +110,7 @@ def set_endings(
     _show(api.post("machines", name, "settings", body=wanted), as_json, tables.settings)
 
 
-def _show(answer: Json, as_json: bool, table: Callable[[Json], None]) -> None:
+def _show(answer: object, as_json: bool, table: Callable[[object], None]) -> None:
     if as_json:
         click.echo(json.dumps(answer, indent=2))
     else:

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-Json = dict[str, object] | list[dict[str, object]]
 Row = Mapping[str, object]
 
 STYLES = {
@@ -20,7 +19,7 @@ STYLES = {
 }
 
 
-def listing(answer: Json) -> None:
+def listing(answer: object) -> None:
     """All machines, a line each."""
     rows = _rows(answer)
     if not rows:
@@ -43,7 +42,7 @@ def listing(answer: Json) -> None:
             Console().print(f"[red]{_text(row['name'])}[/red]: {_text(row['reason'])}")
 
 
-def one(answer: Json) -> None:
+def one(answer: object) -> None:
     """All about one machine."""
     row = _row(answer)
     console = Console()
@@ -73,7 +72,7 @@ def one(answer: Json) -> None:
     console.print(f"\n{len(items) if isinstance(items, list) else 0} items reported (--json)")
 
 
-def history(answer: Json) -> None:
+def history(answer: object) -> None:
     """Attempts with phases and lines, then the events."""
     row = _row(answer)
     console = Console()
@@ -88,26 +87,26 @@ def history(answer: Json) -> None:
         console.print(f"{_at(event['at'])} {_text(event['kind'])}: {_text(event['text'])}")
 
 
-def power(answer: Json) -> None:
+def power(answer: object) -> None:
     """A machine's power after an order."""
     row = _row(answer)
     Console().print(f"{_text(row['name'])}: power is {_text(row['power'])}")
 
 
-def reinstalled(answer: Json) -> None:
+def reinstalled(answer: object) -> None:
     """What is left to do for a reinstall."""
     changed(answer)
     name = _text(_row(answer)["name"])
     Console().print(f"It begins at its next network boot: edeploy machine power cycle {name}")
 
 
-def changed(answer: Json) -> None:
+def changed(answer: object) -> None:
     """A machine's new state."""
     row = _row(answer)
     Console().print(f"{_text(row['name'])} is {_state(row)}")
 
 
-def settings(answer: Json) -> None:
+def settings(answer: object) -> None:
     """A machine's own endings."""
     row = _row(answer)
     shown = " ".join(f"{key}={row[key] or '(profile)'}" for key in ("on_success", "on_failure"))
@@ -192,5 +191,5 @@ def _dicts(rows: Iterable[object]) -> Iterable[Row]:
     return (row for row in rows if isinstance(row, dict))
 
 
-def _row(answer: Json) -> Row:
+def _row(answer: object) -> Row:
     return answer if isinstance(answer, dict) else {}
