@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
-from edeploy.run import Done, run
+from edeploy.run import Done, ProgramMissing, run
 
 SHARED = "/run/edeploy"
 """Where a program in the tree finds the folder that is shared with it."""
@@ -41,7 +42,14 @@ exec chroot "$root" "$@"
 
 
 def isolated(argv: Sequence[str]) -> list[str]:
-    """`argv` in mount and process namespaces of its own, killed whole when this process dies."""
+    """`argv` in mount and process namespaces of its own, killed whole when this process dies.
+
+    Raises ProgramMissing: behind `unshare`, a missing program would look like a failing one.
+    """
+    if shutil.which(argv[0]) is None:
+        raise ProgramMissing(
+            f"{argv[0]}: not found in PATH", f"Install the package that has `{argv[0]}`."
+        )
     # fmt: off
     return [
         "setpriv", "--pdeathsig", "KILL",

@@ -291,6 +291,13 @@ def _run_scripts(recipe: Recipe, bench: Bench, on_step: Callable[[str], None]) -
 
 def _set_services(recipe: Recipe, bench: Bench) -> None:
     """Everything that the recipe does not enable is off; what it disables, nothing can start."""
+    if not (bench.tree / "usr/bin/systemctl").exists():
+        if recipe.enable:
+            raise EdeployError(
+                f"{recipe.origins[f'services.{recipe.enable[0]}']}: services without systemd",
+                "Add systemd-sysv to the role's packages.",
+            )
+        return
     enable = ("edeploy-node.service", *recipe.enable)
     for unit in enable:
         if not _has_unit(bench.tree, unit):

@@ -1,0 +1,190 @@
+"""A tiny role built by the real mmdebstrap: exact in the store, in the archive, and unpacked."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edeploy.errors import EdeployError
+from edeploy.images import archive, manifest
+from edeploy.images.build import build_image
+from edeploy.images.manifest import Entry
+from edeploy.images.recipe import load_recipe
+from edeploy.images.store import Image, Store
+from edeploy.images.verify import verify_archive, verify_image, verify_tree
+from edeploy.run import ProgramFailed
+
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("mmdebstrap"), reason="needs root and mmdebstrap"
+)
+
+RECIPE = """\
+packages: [acl, attr, libcap2-bin, mount, usr-is-merged]
+users:
+  - {name: keeper, uid: 777, home: /srv/keeper, groups: [adm]}
+variables: {GREETING: "hello, tree"}
+"""
+SCRIPT = """\
+#!/bin/sh
+set -eu
+umask 022
+cd /srv
+echo "$GREETING from $ROLE" > greeting
+ln greeting again
+ln greeting /opt/elsewhere
+cp /bin/true tool
+setcap cap_net_raw+ep tool
+setfacl -m u:777:r greeting
+setfattr -n user.note -v 0x00ff20 greeting
+truncate -s 3M holes
+mknod fifo p
+printf x > "$(printf 'odd \\n=%%\\377')"
+chown keeper: tool; setcap cap_net_raw+ep tool
+touch -d '1995-01-02 03:04:05.678' old
+# What a careless script leaves: a daemon and a mount. Both end with it.
+sleep 1000 &
+mount -t tmpfs none /mnt
+cat /run/edeploy/extra
+"""
+
+
+@pytest.fixture(scope="module")
+def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("roles")
+    overlay = Path(__file__).parents[2] / "roles/base/files/etc"
+    (folder / "tiny/files/etc").mkdir(parents=True)
+    for name in ("apt", "dpkg"):
+        shutil.copytree(overlay / name, folder / "tiny/files/etc" / name)
+    (folder / "tiny/files/etc/motd").write_text("from the overlay\n")
+    (folder / "tiny/files/etc/motd-link").symlink_to("motd")
+    (folder / "tiny/role.yaml").write_text(RECIPE)
+    (folder / "tiny/extra").write_text("beside the script\n")
+    (folder / "tiny/script").write_text(SCRIPT)
+    (folder / "tiny/script").chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("store"))
+
+
+@pytest.fixture(scope="module")
+def image(roles: Path, store: Store) -> Iterator[Image]:
+    yield build_image(load_recipe(roles, "tiny"), "1.0.0", store)
+
+
+@pytest.fixture(scope="module")
+def entries(image: Image) -> dict[bytes, Entry]:
+    return {entry.path: entry for entry in manifest.parse(image.manifest.read_bytes())}
+
+
+def test_all_parts_are_there_and_nothing_else(image: Image, store: Store) -> None:
+    names = sorted(os.listdir(image.tree.parent))
+    kinds = ["edeploy", "json", "log", "manifest", "packages"]
+    assert names == [".tiny.lock", "tiny", *(f"tiny-1.0.0.{kind}" for kind in kinds)]
+    assert any(line.startswith("acl\t") for line in image.packages.read_text().splitlines())
+    assert list(store.apt_cache.glob("acl_*.deb")) != []
+    assert "beside the script" in image.log.read_text()
+
+
+def test_the_script_did_its_work(entries: dict[bytes, Entry], image: Image) -> None:
+    assert (image.tree / "srv/greeting").read_text() == "hello, tree from tiny\n"
+    for path in (b"opt/elsewhere", b"srv/again", b"srv/greeting"):
+        assert entries[path].links == b"opt/elsewhere"
+        assert {b"user.note", b"system.posix_acl_access"} == {
+            name for name, _ in entries[path].xattrs
+        }
+    assert [name for name, _ in entries[b"srv/tool"].xattrs] == [b"security.capability"]
+    assert (entries[b"srv/tool"].uid, entries[b"srv/tool"].gid) == (777, 777)
+    assert entries[b"srv/holes"].sparse
+    assert entries[b"srv/fifo"].type == "fifo"
+    assert entries[b"srv/old"].time == 789015845 * 10**9
+    assert entries[b"srv/odd \n=%\xff"].size == 1
+    assert entries[b"dev/null"].device == (1, 3)
+
+
+def test_overlay_users_and_node(entries: dict[bytes, Entry], image: Image) -> None:
+    assert (image.tree / "etc/motd").read_text() == "from the overlay\n"
+    assert entries[b"etc/motd-link"].target == b"motd"
+    assert entries[b"etc/motd"].uid == 0
+    assert "keeper:x:777:777:" in (image.tree / "etc/passwd").read_text()
+    assert "\nadm:x:4:keeper\n" in (image.tree / "etc/group").read_text()
+    assert entries[b"srv/keeper"].uid == 777
+    assert entries[b"usr/sbin/edeploy-node"].mode == 0o755
+    assert b"etc/systemd/system/edeploy-node.service" in entries
+
+
+def test_nothing_of_one_machine_or_of_the_build(entries: dict[bytes, Entry], image: Image) -> None:
+    assert entries[b"etc/machine-id"].size == 0
+    assert (image.tree / "etc/shadow").read_text().startswith("root:*:")
+    for name in (b"etc/resolv.conf", b"etc/hostname", b"etc/apt/apt.conf.d/99mmdebstrap"):
+        assert name not in entries
+    for folder in (b"tmp/", b"run/", b"mnt/", b"var/cache/apt/", b"var/lib/apt/lists/"):
+        assert [path for path in entries if path.startswith(folder)] == []
+    assert str(image.tree.parent) not in Path("/proc/self/mounts").read_text()
+    assert not any(path.startswith(b"usr/share/man/man1/") for path in entries)
+
+
+def test_the_archive_unpacks_to_the_same_tree(image: Image, tmp_path: Path) -> None:
+    archive.unpack(image.archive, tmp_path)
+    assert verify_tree(tmp_path, image.manifest) == []
+    assert (tmp_path / "srv/holes").stat().st_blocks == 0
+    getcap = subprocess.run(
+        ["getcap", tmp_path / "srv/tool"], capture_output=True, text=True, check=True
+    )
+    assert "cap_net_raw=ep" in getcap.stdout
+
+
+def test_the_image_is_exact_until_a_byte_changes(image: Image, tmp_path: Path) -> None:
+    assert verify_image(image) == []
+    assert verify_archive(image.archive) == []
+    archive.unpack(image.archive, tmp_path)
+    about = (tmp_path / "etc/motd").stat()
+    (tmp_path / "etc/motd").write_text("from the overlaz\n")
+    os.utime(tmp_path / "etc/motd", ns=(about.st_mtime_ns, about.st_mtime_ns))
+    (difference,) = verify_tree(tmp_path, image.manifest)
+    assert difference.startswith("etc/motd: content differs")
+
+
+def test_unchanged_then_changed(image: Image, roles: Path, store: Store) -> None:
+    said: list[str] = []
+    build_image(load_recipe(roles, "tiny"), "1.0.0", store, on_step=said.append)
+    assert said == ["tiny 1.0.0: unchanged"]
+    before = image.record()
+    script = roles / "tiny/script"
+    script.write_text(f"{SCRIPT}\nexit 7\n")
+    try:
+        with pytest.raises(ProgramFailed) as error:
+            build_image(load_recipe(roles, "tiny"), "1.0.0", store)
+    finally:
+        script.write_text(SCRIPT)
+    assert f"{script}: exit status 7" in str(error.value)
+    assert "| beside the script" in str(error.value)
+    assert image.record() == before
+    assert verify_image(image) == []
+
+
+def test_a_package_that_the_archive_does_not_have(roles: Path, store: Store) -> None:
+    (roles / "wrong").mkdir()
+    (roles / "wrong/role.yaml").write_text("packages:\n- acl\n- edeploy-has-no-such-package\n")
+    with pytest.raises(EdeployError) as error:
+        build_image(load_recipe(roles, "wrong"), "1.0.0", store)
+    assert "wrong/role.yaml:3: " in str(error.value)
+    assert "has no package 'edeploy-has-no-such-package'" in str(error.value)
+    assert not store.has("wrong", "1.0.0")
+
+
+def test_a_small_file_system_is_full(roles: Path, store: Store, tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "none", tmp_path], check=True)
+    try:
+        shutil.copytree(store.apt_cache, tmp_path / "cache/apt", dirs_exist_ok=True)
+        with pytest.raises(EdeployError, match="the store is full"):
+            build_image(load_recipe(roles, "tiny"), "1.0.0", Store(tmp_path))
+        assert Store(tmp_path).images() == []
+        assert list(tmp_path.glob("install/*/.tiny.building*")) == []
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)

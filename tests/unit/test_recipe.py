@@ -1,0 +1,138 @@
+"""Recipes: inheritance, and every mistake told with its file and line."""
+
+from pathlib import Path
+
+import pytest
+
+from edeploy.errors import EdeployError
+from edeploy.images.recipe import NoSuchRole, Recipe, load_recipe, role_names
+
+SHIPPED = Path(__file__).parents[2] / "roles"
+
+
+def write_role(roles: Path, name: str, text: str, **files: str) -> Path:
+    folder = roles / name
+    folder.mkdir(parents=True)
+    (folder / "role.yaml").write_text(text)
+    for file, content in files.items():
+        (folder / file).write_text(content)
+        (folder / file).chmod(0o755)
+    return folder
+
+
+def mistake(roles: Path, name: str) -> str:
+    with pytest.raises(EdeployError) as error:
+        load_recipe(roles, name)
+    return str(error.value)
+
+
+def test_shipped_roles_load() -> None:
+    assert role_names(SHIPPED) == ["base", "web"]
+    web = load_recipe(SHIPPED, "web")
+    assert [layer.role for layer in web.layers] == ["base", "web"]
+    assert "nginx" in web.packages and "openssh-server" in web.packages
+    assert {"nginx.service", "ssh.service"} <= set(web.enable)
+
+
+def test_parents_first_then_mixins_and_later_ones_win(tmp_path: Path) -> None:
+    write_role(
+        tmp_path,
+        "base",
+        "suite: bookworm\npackages: [a1, b1]\nkernel: linux-image-amd64\n"
+        "variables: {COLOR: red, SIZE: 1.10}\nservices: {enable: [x.service, y.service]}\n",
+        script="#!/bin/sh\n",
+    )
+    write_role(tmp_path, "mixin", "packages: [m1]\nfrom: base\n")
+    write_role(
+        tmp_path,
+        "leaf",
+        "with: [mixin]\nfrom: base\nkernel: none\npackages:\n  - b1\n  - c1\n"
+        "variables: {COLOR: no}\nservices: {disable: [x.service]}\nexclude: [/srv/]\n",
+    )
+    leaf = load_recipe(tmp_path, "leaf")
+    assert [layer.role for layer in leaf.layers] == ["base", "mixin", "leaf"]
+    assert leaf.packages == ("a1", "b1", "m1", "c1")
+    assert leaf.kernel is None
+    assert leaf.suite == "bookworm"
+    # YAML would read these as false and 1.1.
+    assert leaf.variables == {"COLOR": "no", "SIZE": "1.10"}
+    assert (leaf.enable, leaf.disable) == (("y.service",), ("x.service",))
+    assert leaf.origins["packages.c1"] == f"{tmp_path}/leaf/role.yaml:6"
+    assert leaf.origins["packages.b1"] == f"{tmp_path}/base/role.yaml:2"
+    assert leaf.layers[0].script == tmp_path / "base/script"
+
+
+def test_an_empty_recipe_is_a_recipe(tmp_path: Path) -> None:
+    write_role(tmp_path, "empty", "# nothing yet\n")
+    assert load_recipe(tmp_path, "empty") == Recipe("empty", load_recipe(tmp_path, "empty").layers)
+
+
+def test_users_and_repositories(tmp_path: Path) -> None:
+    write_role(
+        tmp_path,
+        "app",
+        "users:\n- {name: app, uid: 800}\n- name: db\n  uid: 801\n  group: data\n  gid: 900\n"
+        "  home: /srv/db\n  groups: [app]\n"
+        "repositories:\n- url: https://packages.example/debian\n  key: key.asc\n  suite: stable\n",
+        **{"key.asc": "KEY"},
+    )
+    app, db = load_recipe(tmp_path, "app").users
+    assert (app.uid, app.gid, app.group, app.home) == (800, 800, "app", "/nonexistent")
+    assert (db.gid, db.group, db.home, db.groups) == (900, "data", "/srv/db", ("app",))
+    (repository,) = load_recipe(tmp_path, "app").repositories
+    assert repository.name == "app-1" and repository.components == ("main",)
+    assert repository.key == tmp_path / "app/key.asc"
+
+
+def test_a_role_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
+    write_role(tmp_path, "base", "")
+    write_role(tmp_path, "web", "packages: [nginx]\nfrom: basis\n")
+    with pytest.raises(NoSuchRole) as error:
+        load_recipe(tmp_path, "wbe")
+    assert str(error.value) == "there is no role 'wbe'\n  Roles: base, web."
+    assert mistake(tmp_path, "web").startswith(f"{tmp_path}/web/role.yaml:2: there is no role")
+    assert "there is no role" in mistake(tmp_path, "../base") or "no name for a role" in mistake(
+        tmp_path, "../base"
+    )
+
+
+def test_loops(tmp_path: Path) -> None:
+    write_role(tmp_path, "one", "from: two\n")
+    write_role(tmp_path, "two", "with:\n- one\n")
+    assert "two/role.yaml:2: roles in a loop: one → two → one" in mistake(tmp_path, "one")
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "what"),
+    [
+        ("packages: [a1]\npakages: [b1]\n", 2, "unknown key 'pakages'"),
+        ("services:\n  start: [a.service]\n", 2, "unknown key 'start'"),
+        ("packages: [a1]\npackages: [b1]\n", 2, "given twice"),
+        ("packages: nginx\n", 1, "here belongs a list"),
+        ("packages:\n- a1\n- {b: c}\n", 3, "here belongs one plain value"),
+        ("packages:\n- a1\n- A B\n", 3, "'A B' is no package name"),
+        ("packages:\n- --include=x\n", 2, "is no package name"),
+        ("services: {enable: [nginx]}\n", 1, "'nginx' is no unit name"),
+        ("- a\n", 1, "here belong keys with values"),
+        ("suite: 'bookworm main'\n", 1, "is no suite"),
+        ("a: [b\n", 2, "expected ',' or ']'"),
+        ("users:\n- name: app\n", 2, "the key 'uid' is missing"),
+        ("users:\n- {name: app, uid: -1}\n", 2, "'-1' is no user id"),
+        ("users:\n- {name: a, uid: 5}\n- {name: b, uid: 5}\n", 3, "both have the user id 5"),
+        ("variables: {A-B: c}\n", 1, "'A-B' is no variable name"),
+        ("script: missing\n", 1, "does not exist"),
+        ("files: ../base\n", 1, "leads out of"),
+        ("repositories:\n- {url: https://u:p@h.example/, key: role.yaml}\n", 2, "credentials"),
+    ],
+)
+def test_mistakes_name_file_and_line(tmp_path: Path, text: str, line: int, what: str) -> None:
+    write_role(tmp_path, "role", text)
+    told = mistake(tmp_path, "role")
+    assert told.startswith(f"{tmp_path}/role/role.yaml:{line}: ")
+    assert what in told
+
+
+def test_a_script_must_be_executable(tmp_path: Path) -> None:
+    folder = write_role(tmp_path, "role", "", script="#!/bin/sh\n")
+    (folder / "script").chmod(0o644)
+    assert "script:1: not executable" in mistake(tmp_path, "role")
