@@ -58,6 +58,20 @@ def remove_modules(modules: Path, wanted: Sequence[str], unwanted: Sequence[str]
     remove_empty_folders(modules)
 
 
+def remove_firmware(folder: Path, wanted: Sequence[str]) -> None:
+    """Keep the files below `folder` that modules ask for by a name in `wanted` (`*` is any text),
+    and those to which links of such a name lead."""
+    asked = _matcher(wanted)
+    keep = set()
+    for path in _files(folder):
+        if asked(str(path.relative_to(folder))):
+            keep |= {path, path.resolve()}
+    for path in _files(folder):
+        if path not in keep:
+            path.unlink()
+    remove_empty_folders(folder)
+
+
 def remove_unneeded_libraries(root: Path, needed_by: Callable[[Path], Iterable[str]]) -> None:
     """Remove the shared libraries under `root/usr/lib` that no program, and no needed library,
     needs. `needed_by(file)` tells the paths, seen from `root`, of the libraries of an ELF file.

@@ -67,6 +67,14 @@ def test_a_kernel_without_a_list_of_modules_is_an_error(tmp_path: Path) -> None:
         prune.remove_modules(tmp_path, [], [])
 
 
+def test_firmware_stays_when_a_module_asks_for_it(tmp_path: Path) -> None:
+    root = tree(tmp_path, "bnx2/a.fw", "bnx2/b.fw", "ice/ice-1.3.pkg", "qed/x-8.bin", "gpu/y.bin")
+    (root / "ice/ice.pkg").symlink_to("ice-1.3.pkg")
+    prune.remove_firmware(root, ["bnx2/a.fw", "ice/ice.pkg", "qed/x-*.bin"])
+    assert left(root) == {"bnx2/a.fw", "ice/ice-1.3.pkg", "ice/ice.pkg", "qed/x-8.bin"}
+    prune.remove_firmware(root / "missing", ["x"])
+
+
 def test_libraries_that_nothing_needs_go(tmp_path: Path) -> None:
     lib = "usr/lib/x86_64-linux-gnu"
     root = tree(tmp_path, f"{lib}/liba.so.1.2", f"{lib}/libb.so.1", f"{lib}/libc.so.1",
