@@ -33,9 +33,6 @@ HOLD_AGAIN = 15
 API_ANSWER = 90.0
 """The command line waits for the server: a BMC that does not answer costs it up to a minute."""
 
-PROGRAM_CHECK = 20.0
-"""`dnsmasq --test` and `rsync --version` answer at once, also on a busy machine."""
-
 DEBIAN_INSTALL = 3600.0
 """A slow mirror may take most of an hour for a large role; apt ends stalled connections itself."""
 
