@@ -98,19 +98,20 @@ def ls(store: Path, as_json: bool) -> None:
 
 
 @command.command()
-@click.argument("what", metavar="ROLE|PATH")
+@click.argument("what", metavar="IMAGE|PATH")
 @version_option
 @click.option("--image", "role", help="the role whose manifest a PATH is compared with")
 @store_option
 def verify(what: str, version: str, role: str | None, store: Path) -> None:
     """Compare an image, a folder or an archive with a manifest; a line for each difference.
 
-    ROLE: the store's own tree and archive. PATH (it has a `/`): a folder, such as a mounted
-    disk, or an archive; of an archive the manifest beside it counts when no --image is given.
+    IMAGE: a role, or `ROLE-VERSION`; the store's own tree and archive are checked. PATH (it has
+    a `/`): a folder, such as a mounted disk, or an archive; of an archive the manifest beside
+    it counts when no --image is given.
     """
     place = Store(store)
     if "/" not in what:
-        differences = verify_image(place.image(what, version))
+        differences = verify_image(_named(place, what, version))
     elif Path(what).is_dir():
         if role is None:
             raise click.UsageError("a folder needs --image ROLE: the image that it should be")
@@ -123,6 +124,12 @@ def verify(what: str, version: str, role: str | None, store: Path) -> None:
     if differences:
         raise EdeployError(f"{what}: {len(differences)} differences")
     click.echo(f"{what}: exact")
+
+
+def _named(store: Store, what: str, version: str) -> Image:
+    """The image `what`: `web-1.0.0` when there is one of that name, else the role `what`."""
+    both = {f"{image.role}-{image.version}": image for image in store.images()}
+    return both.get(what) or store.image(what, version)
 
 
 def _facts(image: Image) -> dict[str, object]:
