@@ -14,6 +14,7 @@ from edeploy.errors import EdeployError
 from edeploy.lab import console as serial
 from edeploy.lab import power as lab_power
 from edeploy.lab import status
+from edeploy.lab.accel import Accel
 from edeploy.lab.down import down as take_down
 from edeploy.lab.folder import LAB_ROOT
 from edeploy.lab.up import up as bring_up
@@ -38,10 +39,17 @@ def command() -> None:
 
 @command.command()
 @click.argument("rack", type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option(
+    "--accel",
+    type=click.Choice(["auto", *(accel.name.lower() for accel in Accel)]),
+    default="auto",
+    show_default=True,
+    help="How guests run; auto: KVM if a guest really boots under it, else TCG (emulation).",
+)
 @_root
-def up(rack: Path, root: Path) -> None:
+def up(rack: Path, accel: str, root: Path) -> None:
     """Bring the rack of a YAML file up. Its machines are off until the BMC is told."""
-    lab = bring_up(rack, root=root)
+    lab = bring_up(rack, root=root, accel=None if accel == "auto" else Accel[accel.upper()])
     click.echo(
         f"lab {lab.rack.name}: {len(lab.rack.machines)} machines, {lab.accel.name}, "
         f"network namespace {lab.folder.namespace}, BMC file {lab.folder.bmcs}"
@@ -86,8 +94,14 @@ def console(name: str, log: bool, root: Path) -> None:
     if log:
         _print_log(machine.folder.console_log)
         return
-    click.echo(f"{name}: {serial.ESCAPE_NAME} leaves the console.", err=True)
-    serial.attach(machine.folder, sys.stdin.fileno(), sys.stdout.fileno())
+    serial.attach(
+        machine.folder,
+        sys.stdin.fileno(),
+        sys.stdout.fileno(),
+        on_connect=lambda: click.echo(
+            f"{name}: {serial.ESCAPE_NAME} leaves the console.", err=True
+        ),
+    )
 
 
 def _print_log(path: Path) -> None:

@@ -26,14 +26,17 @@ _SCRIPT = """\
 #!/bin/sh
 # The machine's switch, for ipmi_sim; it asks for the power state most, so that starts no program.
 if [ "$1 $2" = "get power" ]; then
-    name=""
-    {{ read -r pid < {pidfile} && read -r name < "/proc/$pid/comm"; }} 2>/dev/null
-    if [ "$name" = {comm} ]; then echo power:1; else echo power:0; fi
+    { read -r pid < PIDFILE && read -r id name state rest < "/proc/$pid/stat"; } 2>/dev/null
+    case "$name $state" in
+        "(QEMU) "[ZX]) echo power:0 ;;
+        "(QEMU) "?) echo power:1 ;;
+        *) echo power:0 ;;
+    esac
     exit 0
 fi
 # A machine that inherits the BMC's sockets would keep its port.
 exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-
-exec {python} -I -m edeploy.lab.chassis {folder} "$@"
+exec PYTHON -I -m edeploy.lab.chassis FOLDER "$@"
 """
 
 
@@ -53,12 +56,14 @@ def write_chassis(folder: MachineFolder, commands: Commands) -> None:
     """Write the script and the command lines into the machine's folder."""
     document = {"starts": commands.starts, "orders": commands.orders}
     atomic.write(folder.chassis_commands, json.dumps(document, indent=1))
-    text = _SCRIPT.format(
-        pidfile=shlex.quote(str(folder.qemu_pid)),
-        comm=shlex.quote(QEMU[:15]),
-        python=shlex.quote(sys.executable),
-        folder=shlex.quote(str(folder.path)),
-    )
+    words = {
+        "PIDFILE": str(folder.qemu_pid),
+        "PYTHON": sys.executable,
+        "FOLDER": str(folder.path),
+    }
+    text = _SCRIPT.replace("QEMU", QEMU[:15])
+    for name, value in words.items():
+        text = text.replace(name, shlex.quote(value))
     atomic.write(folder.chassis_script, text, mode=0o755)
 
 

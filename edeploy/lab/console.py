@@ -5,7 +5,7 @@ import selectors
 import socket
 import termios
 import tty
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from edeploy.errors import EdeployError
@@ -17,10 +17,13 @@ ESCAPE_NAME = "Ctrl-]"
 _CHUNK = 4096
 
 
-def attach(folder: MachineFolder, keyboard: int, screen: int) -> None:
+def attach(
+    folder: MachineFolder, keyboard: int, screen: int, *, on_connect: Callable[[], None]
+) -> None:
     """Connect the file descriptors with the machine until the escape key or the machine's end.
 
-    A keyboard that is a terminal is in raw mode meanwhile. Raises EdeployError: it is off.
+    `on_connect` is called once the connection is there. A keyboard that is a terminal is in raw
+    mode meanwhile. Raises EdeployError: the machine is off.
     """
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as console:
         try:
@@ -31,6 +34,7 @@ def attach(folder: MachineFolder, keyboard: int, screen: int) -> None:
                 f"`edeploy lab power on {folder.path.name}`; what it said is in "
                 f"{folder.console_log}.",
             ) from error
+        on_connect()
         with _raw(keyboard):
             _relay(console, keyboard, screen)
 

@@ -6,6 +6,10 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 MEMORY = 2 * 2**30
 LEAST_MEMORY = 64 * 2**20
 CPUS = 2
+CPU_MODEL = "qemu64,-svm,+rdrand"
+"""Measured under TCG: boots with 10 % less work than `max`, and its SHA-256 is as fast. (SSSE3
+alone halves SHA-256: libraries then choose code that TCG translates badly.) Without svm no guest
+loads kvm_amd, which stalls under emulation; with rdrand none waits for randomness."""
 MANUFACTURER = "edeploy"
 PRODUCT = "Lab"
 BMC_USER = "admin"

@@ -32,6 +32,11 @@ def down(name: str, *, root: Path = LAB_ROOT, keep_disks: bool = False) -> None:
         remove_files(folder, keep_disks=keep_disks)
 
 
+def has_disks(folder: LabFolder) -> bool:
+    """Whether an earlier lab of this name left disks."""
+    return any(any(folder.path.glob(f"*/{pattern}")) for pattern in _DISKS)
+
+
 def remove_files(folder: LabFolder, *, keep_disks: bool) -> None:
     """Remove a lab's files but its logs, and its disks too if asked for."""
     kept = (*_LOGS, *(_DISKS if keep_disks else ()))

@@ -86,7 +86,7 @@ def start_bmc(machine: Machine, folder: MachineFolder, namespace: str) -> None:
         run(_detached(folder.bmc_pid, network.inside(namespace, argv)), log=log)
     deadline = time.monotonic() + timeouts.BMC_START
     while not _listens(folder, machine.bmc.address):
-        if time.monotonic() > deadline:
+        if _ended(folder) or time.monotonic() > deadline:
             raise BmcNotStarted(
                 f"machine {machine.name}: its BMC does not listen on {machine.bmc.address}"
                 f"{_last_lines(folder.bmc_log)}",
@@ -99,6 +99,14 @@ def _detached(pid_file: Path, argv: Sequence[str]) -> list[str]:
     """The program as nobody's child, its id in a file; `exec` keeps the id."""
     script = 'echo $$ > "$0" && exec "$@"'
     return ["setsid", "--fork", "sh", "-c", script, os.fspath(pid_file), *argv]
+
+
+def _ended(folder: MachineFolder) -> bool:
+    try:
+        pid = folder.bmc_pid.read_text().strip()
+    except FileNotFoundError:
+        return False
+    return bool(pid) and not Path("/proc", pid).exists()
 
 
 def _listens(folder: MachineFolder, address: IPv4Address) -> bool:

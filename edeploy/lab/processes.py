@@ -10,6 +10,9 @@ from pathlib import Path
 from edeploy.errors import EdeployError
 from edeploy.lab import timeouts
 
+_DEAD = "ZX"
+"""States of a process that has ended and that its parent has not asked about yet."""
+
 
 class StillAlive(EdeployError):
     """A process that SIGKILL did not end in time."""
@@ -22,16 +25,16 @@ def read_pid(path: Path, name: str) -> int | None:
     """
     try:
         pid = int(path.read_text())
-        running = Path("/proc", str(pid), "comm").read_text().rstrip("\n")
+        stat = Path("/proc", str(pid), "stat").read_text()
     except (OSError, ValueError):
         return None
-    return pid if running == name[:15] else None
+    running, _, rest = stat.partition("(")[2].rpartition(") ")
+    return pid if running == name[:15] and rest[0] not in _DEAD else None
 
 
 def kill(pid: int) -> None:
     """SIGKILL, and wait for the end. Raises StillAlive."""
-    _signal_and_wait([pid], signal.SIGKILL, timeouts.KILLED)
-    if os.path.exists(f"/proc/{pid}") and not _is_zombie(pid):
+    if _signal_and_wait([pid], signal.SIGKILL, timeouts.KILLED):
         raise StillAlive(f"process {pid} does not end", "Look at its state with `ps`.")
 
 
@@ -49,7 +52,8 @@ def end_all(pids: Callable[[], Iterable[int]]) -> None:
         _signal_and_wait(left, signal.SIGKILL, timeouts.KILLED)
 
 
-def _signal_and_wait(pids: Iterable[int], number: signal.Signals, seconds: float) -> None:
+def _signal_and_wait(pids: Iterable[int], number: signal.Signals, seconds: float) -> bool:
+    """Whether any is left after `seconds`."""
     handles = []
     try:
         for pid in pids:
@@ -59,14 +63,14 @@ def _signal_and_wait(pids: Iterable[int], number: signal.Signals, seconds: float
                 continue
             handles.append(handle)
             signal.pidfd_send_signal(handle, number)
-        _wait(handles, time.monotonic() + seconds)
+        return _wait(handles, time.monotonic() + seconds)
     finally:
         for handle in handles:
             os.close(handle)
 
 
-def _wait(handles: Iterable[int], deadline: float) -> None:
-    """Until all have ended or the deadline has come: a pidfd is readable once its process ended."""
+def _wait(handles: Iterable[int], deadline: float) -> bool:
+    """Whether any is left at the deadline; a pidfd is readable once its process has ended."""
     poll = select.poll()
     left = set(handles)
     for handle in left:
@@ -75,10 +79,4 @@ def _wait(handles: Iterable[int], deadline: float) -> None:
         for handle, _ in poll.poll(rest * 1000):
             poll.unregister(handle)
             left.discard(handle)
-
-
-def _is_zombie(pid: int) -> bool:
-    try:
-        return ") Z " in Path("/proc", str(pid), "stat").read_text()
-    except OSError:
-        return True
+    return bool(left)

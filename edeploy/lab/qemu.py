@@ -66,7 +66,7 @@ def arguments(
         # Without graphics SeaBIOS and iPXE talk on the serial port, as servers' firmware does.
         "-machine", "q35,graphics=off",
         "-accel", host.accel.value,
-        "-cpu", "host" if host.accel is Accel.KVM else "max",
+        "-cpu", "host" if host.accel is Accel.KVM else machine.cpu_model,
         "-smp", str(machine.cpus),
         "-m", f"{machine.memory // 2**20}M",
         "-display", "none",

@@ -23,6 +23,7 @@ DEMO_RACK = Path(__file__).with_name("demo-rack.yaml")
 _BMC_USER = re.compile(r"[A-Za-z0-9_.-]{1,15}\Z")
 _BMC_PASSWORD = re.compile(r"[!#-~]{1,19}\Z")
 _DISK_SERIAL = re.compile(r"[A-Za-z0-9_.-]{1,20}\Z")
+_CPU_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.,+=-]{0,127}\Z")
 _MAC = re.compile(r"[0-9a-f][02468ace](:[0-9a-f]{2}){5}\Z")
 
 T = TypeVar("T")
@@ -117,12 +118,16 @@ class BmcAccess:
 
 @dataclass(frozen=True)
 class Machine:
-    """One virtual machine. `memory` in bytes; `boot` is the order of its boot devices."""
+    """One virtual machine. `memory` in bytes; `boot` is the order of its boot devices.
+
+    `cpu_model` is QEMU's name of what to emulate; under KVM it is the host's own.
+    """
 
     name: str
     firmware: Firmware
     memory: int
     cpus: int
+    cpu_model: str
     disks: tuple[Disk, ...]
     nics: tuple[Nic, ...]
     smbios: Smbios
@@ -192,7 +197,7 @@ def _network(path: Path, node: yaml.Node) -> Network:
 
 def _machine(path: Path, node: yaml.Node, rack: str, index: int) -> Machine:
     keys = (
-        "name", "firmware", "memory", "cpus", "disks", "nics", "smbios", "bmc", "boot",
+        "name", "firmware", "memory", "cpus", "cpu_model", "disks", "nics", "smbios", "bmc", "boot",
     )  # fmt: skip
     fields = _Fields(path, node, keys, required=("name", "firmware", "bmc"))
     name = fields.read("name", _name("machine"), "")
@@ -202,6 +207,9 @@ def _machine(path: Path, node: yaml.Node, rack: str, index: int) -> Machine:
         firmware=fields.read("firmware", _one_of(Firmware), Firmware.BIOS),
         memory=fields.read("memory", _memory, defaults.MEMORY),
         cpus=fields.read("cpus", _number(1, 64), defaults.CPUS),
+        cpu_model=fields.read(
+            "cpu_model", _matching(_CPU_MODEL, "a name of `-cpu help`"), defaults.CPU_MODEL
+        ),
         disks=_disks(fields, owner),
         nics=_nics(fields, owner),
         smbios=_smbios(fields, owner),

@@ -14,7 +14,7 @@ from edeploy.errors import EdeployError
 from edeploy.lab import firmware, ipmi, network, qemu
 from edeploy.lab.accel import Accel, choose_accel
 from edeploy.lab.chassis import Commands, write_chassis
-from edeploy.lab.down import down, remove_files
+from edeploy.lab.down import down, has_disks, remove_files
 from edeploy.lab.folder import LAB_ROOT, LabFolder, MachineFolder
 from edeploy.lab.lock import locked
 from edeploy.lab.processes import end_all
@@ -48,21 +48,23 @@ class Lab:
         return network.inside(self.folder.namespace, argv)
 
 
-def up(rack_file: Path, *, root: Path = LAB_ROOT) -> Lab:
-    """Bring the rack of a file up. After a failure or an interrupt nothing of it is left running.
+def up(rack_file: Path, *, root: Path = LAB_ROOT, accel: Accel | None = None) -> Lab:
+    """Bring the rack of a file up. After a failure or an interrupt nothing of it is left.
 
     Disks that an earlier lab of this name left (`down(..., keep_disks=True)`) are used again.
+    `accel` None: the best that works here, found by a short probe.
     Raises EdeployError: a wrong rack file, a program or firmware that is not installed, LabUp.
     """
     rack = load_rack(rack_file)
     _check_host()
-    host = _choose_host(rack)
+    host = _choose_host(rack, accel)
     folder = LabFolder(root, rack.name)
     with locked(folder):
         _clear_the_place(folder)
+        keep_disks = has_disks(folder)
         with ExitStack() as undo:
             network.create(folder.namespace)
-            undo.callback(_take_back, folder)
+            undo.callback(_take_back, folder, keep_disks=keep_disks)
             network.connect(folder.namespace, rack)
             bmcs = [
                 _prepare(rack, index, folder.machine(machine.name), host)
@@ -78,9 +80,9 @@ def up(rack_file: Path, *, root: Path = LAB_ROOT) -> Lab:
 
 
 @contextmanager
-def running(rack_file: Path, *, root: Path = LAB_ROOT) -> Iterator[Lab]:
+def running(rack_file: Path, *, root: Path = LAB_ROOT, accel: Accel | None = None) -> Iterator[Lab]:
     """A lab that is up for the length of a `with`, and down after it. Raises as `up`."""
-    lab = up(rack_file, root=root)
+    lab = up(rack_file, root=root, accel=accel)
     try:
         yield lab
     finally:
@@ -95,11 +97,11 @@ def _check_host() -> None:
         raise EdeployError("a lab needs network namespaces, which only root makes", "Use sudo.")
 
 
-def _choose_host(rack: Rack) -> qemu.Host:
+def _choose_host(rack: Rack, accel: Accel | None) -> qemu.Host:
     kinds = {machine.firmware for machine in rack.machines}
     ovmf = firmware.find_ovmf() if Firmware.UEFI in kinds else None
     firmware.check_nic_roms()
-    return qemu.Host(choose_accel(), ovmf)
+    return qemu.Host(accel or choose_accel(), ovmf)
 
 
 def _clear_the_place(folder: LabFolder) -> None:
@@ -121,10 +123,10 @@ def _clear_the_place(folder: LabFolder) -> None:
         log.unlink()
 
 
-def _take_back(folder: LabFolder) -> None:
+def _take_back(folder: LabFolder, *, keep_disks: bool) -> None:
     end_all(lambda: network.processes(folder.namespace))
     network.delete(folder.namespace)
-    remove_files(folder, keep_disks=True)
+    remove_files(folder, keep_disks=keep_disks)
 
 
 def _prepare(rack: Rack, index: int, folder: MachineFolder, host: qemu.Host) -> Bmc:

@@ -44,6 +44,7 @@ def test_memory_cpus_and_accelerator() -> None:
     assert values(argv, "-m") == ["2048M"]
     assert values(argv, "-smp") == ["2"]
     assert values(argv, "-accel") == ["tcg,thread=multi"]
+    assert values(words(replace(BIOS, cpu_model="max")), "-cpu") == ["max"]
     assert values(words(BIOS, host=Host(Accel.KVM, None)), "-cpu") == ["host"]
 
 

@@ -32,6 +32,7 @@ machines:
     firmware: uefi
     memory: 3G
     cpus: 4
+    cpu_model: max
     disks:
       - {bus: nvme, size: 20G, serial: 0001, throttle: 200M}
       - {bus: sata, size: 1T}
@@ -62,7 +63,7 @@ def test_the_demo_rack_has_a_machine_of_each_firmware() -> None:
 
 def test_every_value_is_read(tmp_path: Path) -> None:
     machine = read(tmp_path, FULL).machines[0]
-    assert (machine.memory, machine.cpus) == (3 * 2**30, 4)
+    assert (machine.memory, machine.cpus, machine.cpu_model) == (3 * 2**30, 4, "max")
     first, second = machine.disks
     assert (first.bus, first.size, first.throttle) == (Bus.NVME, 20 * 2**30, 200 * 2**20)
     assert first.serial == "0001"
@@ -108,6 +109,7 @@ SECOND = """\
         ("name: small", "name: a b", 1, "no name for a rack"),
         ("firmware: bios", "firmware: bios\n    memory: 2 GB", 6, "'2 GB' is not a size"),
         ("firmware: bios", "firmware: bios\n    memory: 1M", 6, "64M at least"),
+        ("firmware: bios", "firmware: bios\n    cpu_model: a b", 6, "-cpu help"),
         ("firmware: bios", "firmware: bios\n    cpus: many", 6, "no number from 1 to 64"),
         ("firmware: bios", "firmware: bios\n    disks: [{bus: floppy, size: 8G}]", 6, "'floppy'"),
         ("firmware: bios", "firmware: bios\n    disks: [{bus: sata}]", 6, "'size' is missing"),
