@@ -139,6 +139,21 @@ def test_the_archive_unpacks_to_the_same_tree(image: Image, tmp_path: Path) -> N
     assert "cap_net_raw=ep" in getcap.stdout
 
 
+@pytest.mark.parametrize("make", ["mkfs.ext4 -q", "mkfs.xfs -q"])
+def test_on_the_file_systems_that_machines_have(image: Image, tmp_path: Path, make: str) -> None:
+    disk, root = tmp_path / "disk", tmp_path / "root"
+    root.mkdir()
+    with open(disk, "wb") as stream:
+        stream.truncate(400 << 20)
+    subprocess.run([*make.split(), disk], check=True)
+    subprocess.run(["mount", "-o", "loop", disk, root], check=True)
+    try:
+        archive.unpack(image.archive, root)
+        assert verify_tree(root, image.manifest) == []
+    finally:
+        subprocess.run(["umount", root], check=True)
+
+
 def test_the_image_is_exact_until_a_byte_changes(image: Image, tmp_path: Path) -> None:
     assert verify_image(image) == []
     assert verify_archive(image.archive) == []

@@ -150,8 +150,9 @@ def test_unchanged_inputs_are_not_built_again(recipe: Recipe, store: Store, fake
     assert store.image("app", "1").record() == record
 
 
-def test_a_killed_builder_leaves_nothing_running_and_the_next_cleans_up(
-    recipe: Recipe, store: Store, fake: Path, tmp_path: Path
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT])
+def test_a_builder_that_is_ended_leaves_nothing_running(
+    recipe: Recipe, store: Store, fake: Path, tmp_path: Path, ended_by: signal.Signals
 ) -> None:
     ready = tmp_path / "ready"
     os.mkfifo(ready)
@@ -168,22 +169,23 @@ def test_a_killed_builder_leaves_nothing_running_and_the_next_cleans_up(
         f"build_image(load_recipe(Path('{tmp_path}/roles'), 'app'), '1',"
         f" Store(Path('{store.root}')), mirrors=Mirrors('http://m.example/d', 'http://m.example/s'))"
     )
-    builder = subprocess.Popen([sys.executable, "-c", program])
+    builder = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     assert ready.read_text() == "started\n"
     (sleeper,) = _running(b"sleep\x001000", under=builder.pid)
     handle = os.pidfd_open(sleeper)
-    builder.send_signal(signal.SIGKILL)
+    builder.send_signal(ended_by)
     builder.wait()
-    # The kernel ends the orphan; its pidfd becomes readable then.
+    # The kernel ends what was started; the pidfd becomes readable then.
     assert select.select([handle], [], [], 30)[0]
     os.close(handle)
-    assert list(store.root.glob("install/1/.app.building-*")) != []
+    left = list(store.root.glob("install/1/.app.building-*"))
+    assert bool(left) == (ended_by == signal.SIGKILL)
     assert store.images() == []
     assert str(store.root) not in Path("/proc/self/mounts").read_text()
     failing(fake, "exit 3")
     with pytest.raises(ProgramFailed):
         build_image(recipe, "1", store, mirrors=MIRRORS)
-    assert list(store.root.glob("install/1/.app.building-*")) == []
+    assert_nothing_but_the_log(store)
 
 
 def test_secrets_of_the_network_stay_out_of_the_arguments(
