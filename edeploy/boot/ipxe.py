@@ -8,6 +8,7 @@ from edeploy.boot.templates import render
 from edeploy.machines.states import Boot, Standing, State, boot
 
 _MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
+_UNSAFE_LABEL = re.compile(r"[^A-Z0-9]")
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.:+ -]")
 
 
@@ -52,17 +53,20 @@ def script(
     platform: str,
     mac: str = "",
     name: str = "",
+    boot_label: str = "",
     endings: Endings,
 ) -> str:
     """What this machine boots now. An unknown machine stands as discovered.
 
-    `platform` is iPXE's own word: `efi` or `pcbios`. Nothing secret is in the text: anybody
+    `platform` is iPXE's own word: `efi` or `pcbios`; `boot_label` the label of the ESP on the
+    machine's own disk, if it has one. Nothing secret is in the text: anybody
     on the network can ask for it.
     """
     title = _UNSAFE.sub("", f"{name or 'unknown machine'} is {standing.state}")
     match boot(standing):
         case Boot.DISK:
-            return render("disk.ipxe.j2", title=title, efi=platform == "efi")
+            label = _UNSAFE_LABEL.sub("", boot_label)
+            return render("disk.ipxe.j2", title=title, efi=platform == "efi", label=label)
         case _:
             return render(
                 "ramdisk.ipxe.j2",

@@ -43,7 +43,11 @@ class PhaseNews:
 
 @dataclass(frozen=True)
 class Install:
-    """All that the agent needs to install; `deadline` in unix seconds."""
+    """All that the agent needs to install; `deadline` in unix seconds.
+
+    `boot_label` is for the ESP: a new one for each lease, so that of several disks with an ESP
+    the boot script means the one that this install wrote.
+    """
 
     session: str
     machine: str
@@ -56,6 +60,7 @@ class Install:
     kernel_arguments: str
     deadline: float
     done: list[str]
+    boot_label: str
 
 
 @dataclass(frozen=True)
@@ -118,6 +123,7 @@ def redeem(session: Session, token: str, rules: Policy, *, now: float) -> Instal
         kernel_arguments=policy.kernel_arguments(lease),
         deadline=machine.deadline or now,
         done=attempts.done_before(session, lease.id),
+        boot_label=lease.boot_label or "",
     )
 
 

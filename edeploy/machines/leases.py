@@ -1,5 +1,6 @@
 """Leases: a quota slot and a CMDB entry, taken together at the match, spent or given back."""
 
+import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
@@ -116,6 +117,7 @@ def _try(
     lease.settings = _own_settings(profile)
     lease.finished = None
     lease.plan = None
+    lease.boot_label = f"ED{secrets.token_hex(4).upper()}"
     session.flush()
     return lease
 

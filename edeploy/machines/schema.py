@@ -105,6 +105,7 @@ class Lease(Base):
     settings: Mapped[JsonObject]
     finished: Mapped[float | None]  # the install is whole on the disk
     plan: Mapped[JsonObject | None]
+    boot_label: Mapped[str | None]  # of the ESP that this lease's install makes
 
 
 class Attempt(Base):

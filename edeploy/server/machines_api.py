@@ -105,6 +105,7 @@ def _boot_routes(app: FastAPI, service: Service) -> None:
             platform=request.platform,
             mac=request.mac,
             name=known.name if known else "",
+            boot_label=(lease.boot_label if lease else None) or "",
             endings=endings,
         )
         return PlainTextResponse(text)

@@ -34,7 +34,11 @@ def test_own_disk(state: State) -> None:
     bios = script(Standing(state))
     assert "sanboot --no-describe --drive 0x80 || exit" in bios
     efi = script(Standing(state), platform="efi")
-    assert "exit 1" in efi and "sanboot" not in efi
+    assert "exit 1" in efi and "sanboot" not in efi and "chain" not in efi
+    labelled = script(Standing(state), platform="efi", boot_label="ED0123ABCD")
+    assert labelled.index("chain file://ED0123ABCD/EFI/BOOT/BOOTX64.EFI ||") < labelled.index(
+        "\nexit 1"
+    )
     assert "kernel " not in bios + efi
 
 
