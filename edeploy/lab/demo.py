@@ -117,10 +117,10 @@ def check_pages(rack: Box, machines: dict[str, JsonObject], console: Console) ->
 def address_of(machine: JsonObject) -> str:
     """The address of a machine's CMDB entry."""
     lease = machine.get("lease")
-    entry = lease.get("entry") if isinstance(lease, dict) else None
-    if not isinstance(entry, dict) or "ip" not in entry:
+    values = lease.get("vars") if isinstance(lease, dict) else None
+    if not isinstance(values, dict) or "ip" not in values:
         raise EdeployError(f"{machine.get('name')}: no address in its CMDB entry")
-    return str(entry["ip"])
+    return str(values["ip"])
 
 
 def _refuse_failure(rack: Box, name: str, machine: JsonObject) -> None:
