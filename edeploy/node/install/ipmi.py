@@ -27,7 +27,10 @@ def setup_user(channel: int | str, user: str, password: str) -> None:
     slot = _slot(_ipmitool("user", "list", str(channel)), user)
     _ipmitool("user", "set", "name", slot, user)
     _ipmitool("user", "set", "password", slot, stdin=f"{password}\n{password}\n")
-    _ipmitool("channel", "setaccess", str(channel), slot, f"privilege={ADMINISTRATOR}", "link=on")
+    privilege = f"privilege={ADMINISTRATOR}"
+    _ipmitool(
+        "channel", "setaccess", str(channel), slot, "callin=on", "ipmi=on", "link=on", privilege
+    )
     _ipmitool("user", "enable", slot)
 
 
