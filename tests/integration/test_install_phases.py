@@ -590,7 +590,7 @@ class TestBootloader:
             phase(context)
         root = context.root
         assert (root / "boot/called").read_text() == (
-            f"--target=i386-pc --boot-directory=/boot {loop}\n"
+            f"--target=i386-pc --boot-directory=/boot --install-modules=normal {loop}\n"
         )
         assert not (root / "etc/resolv.conf").is_symlink()
         assert not Path("/run/resolv.conf").exists()

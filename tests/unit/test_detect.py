@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from edeploy.inventory.items import Item, Report
-from edeploy.node.detect import cpu, detect, disks, ipmi, memory, network, system
+from edeploy.node.detect import cpu, detect, disks, ipmi, memory, network, probes, system
 from edeploy.node.detect.tree import Tree
 
 PROBE_DATA = Path(__file__).parents[3] / "shared/data/probe"
@@ -366,7 +366,7 @@ class TestAll:
         def good(_: Tree) -> list[Item]:
             return [Item("system", "product", "name", "lab")]
 
-        found = detect(Tree(tmp_path), [("broken", broken), ("good", good)])
+        found = probes.detect(Tree(tmp_path), [("broken", broken), ("good", good)])
         assert found.rows() == [
             ["probe", "broken", "error", "KeyError: 'socket'"],
             ["system", "product", "name", "lab"],
@@ -380,7 +380,7 @@ class TestAll:
             return []
 
         try:
-            found = detect(Tree(tmp_path), [("disks", hanging)], patience=0.01)
+            found = probes.detect(Tree(tmp_path), [("disks", hanging)], patience=0.01)
         finally:
             release.set()
         assert found.rows() == [["probe", "disks", "error", "not done after 0.01 s"]]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -19,6 +20,8 @@ from edeploy.node.install.overlay import inside, lay_over, put
 from edeploy.run import run
 
 ESP = "boot/efi"
+# GRUB's name of the platform: booted by UEFI, or not.
+TARGETS = {True: "x86_64-efi", False: "i386-pc"}
 CMDLINE = Path("/proc/cmdline")
 
 
@@ -37,6 +40,7 @@ def bootloader(context: InstallContext) -> None:
         inside_root = stack.enter_context(chrooted(context.root))
         words = grub_words(uefi=uefi, disk=context.decisions.disk)
         run([*inside_root, *words], timeout=timeouts.BOOT_LOADER)
+        copy_modules(context.root, TARGETS[uefi])
         configure_grub(context, inside_root, uefi=uefi)
     if esp is not None:
         _register(context, esp)
@@ -60,17 +64,21 @@ def name_host(root: Path, variables: Mapping[str, str]) -> None:
 
 def grub_words(*, uefi: bool, disk: str) -> list[str]:
     """The grub-install command, to be run inside the new root."""
+    # It writes each of 280 modules through to the disk: `copy_modules` brings the others.
+    words = ["grub-install", f"--target={TARGETS[uefi]}", "--boot-directory=/boot"]
+    words.append("--install-modules=normal")
     if not uefi:
-        return ["grub-install", "--target=i386-pc", "--boot-directory=/boot", disk]
-    return [
-        "grub-install",
-        "--target=x86_64-efi",
-        "--boot-directory=/boot",
-        f"--efi-directory=/{ESP}",
-        # The name that firmware starts without an entry in its memory.
-        "--removable",
-        "--no-nvram",
-    ]
+        return [*words, disk]
+    # Removable: the name that firmware starts without an entry in its memory.
+    return [*words, f"--efi-directory=/{ESP}", "--removable", "--no-nvram"]
+
+
+def copy_modules(root: Path, target: str) -> None:
+    """Copy the modules of GRUB that grub-install was told to leave out."""
+    source, place = inside(root, Path("usr/lib/grub") / target), root / "boot/grub" / target
+    for path in sorted(source.glob("*.mod")):
+        if place.is_dir() and not (place / path.name).exists():
+            shutil.copy(path, place / path.name)
 
 
 def configure_grub(context: InstallContext, inside_root: Sequence[str], *, uefi: bool) -> None:
