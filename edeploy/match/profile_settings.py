@@ -35,11 +35,12 @@ class ProfileSettings:
             "doc": "what the machine does when the installation failed",
         },
     )
-    deadline_minutes: int = field(
-        default=60,
+    deadline_minutes: int | None = field(
+        default=None,
         metadata={
             "choices": range(1, LONGEST_DEADLINE + 1),
-            "doc": "minutes from the first redeemed credential to the first boot; then `failed`",
+            "doc": "minutes from the redeemed credential until the disk is written; then `failed`"
+            " (when not given: the server's `[install] deadline_minutes`)",
         },
     )
     kernel_arguments: str = field(
@@ -71,9 +72,10 @@ def read_settings(path: Path) -> ProfileSettings:
 
 def _wrong(setting: Field[object], value: object) -> str:
     """What is wrong with a value; empty text when nothing is."""
-    if type(value) is not type(setting.default):
-        return f"must be {'text' if isinstance(setting.default, str) else 'a whole number'}"
     choices = setting.metadata.get("choices")
+    wanted = int if isinstance(choices, range) else str
+    if type(value) is not wanted:
+        return f"must be {'text' if wanted is str else 'a whole number'}"
     if isinstance(choices, range) and value not in choices:
         return f"must be from {choices.start} to {choices.stop - 1}"
     if isinstance(choices, tuple) and value not in choices:

@@ -20,10 +20,10 @@ Boot0003* UEFI HTTPv4 (MAC:525400123456)\tPciRoot(0x0)/MAC(525400123456,1)/IPv4(
 """
 
 
-def test_the_networks_entries_stay_before_ours() -> None:
+def test_the_way_that_booted_us_stays_before_ours_and_other_networks_come_after() -> None:
     firmware = nvram.parse(OVMF)
     assert firmware.current == "0002"
-    assert nvram.new_order(firmware, "0004") == ("0002", "0003", "0004", "0000", "0001")
+    assert nvram.new_order(firmware, "0004") == ("0002", "0004", "0000", "0001", "0003")
 
 
 def test_the_entry_that_booted_us_counts_as_network() -> None:
@@ -82,12 +82,12 @@ def test_register_replaces_our_older_entry(tmp_path: Path, monkeypatch: pytest.M
     os.chmod(program, stat.S_IRWXU)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
     monkeypatch.setattr(nvram, "VARIABLES", tmp_path / "efivars")
-    assert nvram.register("/dev/vda", 1) == "0002,0003,0004,0000,0001"
+    assert nvram.register("/dev/vda", 1) == "0002,0004,0000,0001,0003"
     assert (tmp_path / "calls").read_text().splitlines() == [
         "--verbose",
         "--quiet --bootnum 0005 --delete-bootnum",
         "--quiet --create-only --disk /dev/vda --part 1 --label edeploy"
         r" --loader \EFI\BOOT\BOOTX64.EFI",
         "--verbose",
-        "--quiet --bootorder 0002,0003,0004,0000,0001",
+        "--quiet --bootorder 0002,0004,0000,0001,0003",
     ]

@@ -43,7 +43,19 @@ def bootloader(context: InstallContext) -> None:
         copy_modules(context.root, TARGETS[uefi])
         configure_grub(context, inside_root, uefi=uefi)
     if esp is not None:
+        label_esp(context, esp)
         _register(context, esp)
+
+
+def label_esp(context: InstallContext, esp: Mount) -> None:
+    """Give the ESP the label by which the boot script of this machine finds its loader."""
+    if not context.job.boot_label:
+        return
+    if _last(below(context.root), esp.point) is not None:
+        # FAT is labelled on the device, which no file system may have in use.
+        context.log("warning: the configure script keeps the ESP mounted; it gets no boot label")
+        return
+    run(["fatlabel", esp.source, context.job.boot_label], timeout=timeouts.FIRMWARE)
 
 
 def name_host(root: Path, variables: Mapping[str, str]) -> None:

@@ -41,6 +41,8 @@ class InstallJob:
     kernel_arguments: str
     deadline: float
     done: tuple[str, ...] = ()
+    # For the ESP: the boot script finds the loader of this install by it.
+    boot_label: str = ""
 
     @classmethod
     def from_answer(cls, answer: Mapping[str, object]) -> InstallJob:
@@ -66,6 +68,7 @@ class InstallJob:
             kernel_arguments=_text(answer, "kernel_arguments"),
             deadline=float(deadline),
             done=tuple(str(phase) for phase in done),
+            boot_label=str(answer.get("boot_label") or ""),
         )
 
 

@@ -61,13 +61,16 @@ def parse(text: str) -> Firmware:
 def new_order(firmware: Firmware, ours: str) -> tuple[str, ...]:
     """The boot order with the network first, then ours, then the rest.
 
-    The entry that booted this ramdisk is one of the network, whatever it is called.
+    The network is the entry that booted this ramdisk, whatever it is called; the firmware's other
+    ways to the network come after ours, for each may wait minutes before it gives up. When the
+    firmware does not say what it booted, all that look like the network stay before ours.
     """
     known = {entry.number: entry for entry in firmware.entries}
     order = [number for number in firmware.order if number in known and number != ours]
-    first = [number for number in order if number == firmware.current or known[number].network]
-    if firmware.current in known and firmware.current not in (*first, ours):
-        first.insert(0, firmware.current)
+    if firmware.current in known and firmware.current != ours:
+        first = [firmware.current]
+    else:
+        first = [number for number in order if known[number].network]
     return (*first, ours, *(number for number in order if number not in first))
 
 
