@@ -77,6 +77,14 @@ def test_boot_on_a_file_system_of_its_own() -> None:
     assert "menuentry 'Its Linux, Linux 6.1' {" in text
     assert "\tlinux /vmlinuz-6.1 root=UUID=r00t ro quiet\n\tinitrd /initrd.img-6.1\n" in text
     assert "serial" not in text
+    assert "all_video" not in text
+
+
+def test_uefi_gives_the_kernel_a_screen() -> None:
+    kernels = (Kernel("6.1", "vmlinuz-6.1", ""),)
+    text = grub.config(Boot("Linux", "u", "u", "ext4", "/boot", kernels, "", "", uefi=True))
+    assert "insmod all_video\nset gfxpayload=keep\n" in text
+    assert "initrd" not in text
 
 
 def test_title() -> None:

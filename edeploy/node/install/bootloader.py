@@ -119,6 +119,7 @@ def configure_grub(context: InstallContext, inside_root: Sequence[str], *, uefi:
         kernels=grub.find_kernels(os.listdir(root / "boot")),
         arguments=settings,
         serial=serial,
+        uefi=uefi,
     )
     put(root, grub.CONFIG, grub.config(boot))
     context.log(f"GRUB starts Linux {boot.kernels[0].version} with: {settings}")

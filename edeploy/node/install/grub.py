@@ -35,8 +35,8 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Boot:
-    """How the new system boots: UUIDs and types of the file systems with / and with /boot, and
-    all of the kernel's arguments but root=."""
+    """How the new system boots: UUIDs and types of the file systems with / and with /boot, all
+    of the kernel's arguments but root=, and GRUB's command for the serial port."""
 
     title: str
     root_uuid: str
@@ -46,6 +46,7 @@ class Boot:
     kernels: tuple[Kernel, ...]
     arguments: str
     serial: str
+    uefi: bool = False
 
 
 def find_kernels(names: Iterable[str]) -> tuple[Kernel, ...]:
@@ -147,6 +148,9 @@ def config(boot: Boot) -> str:
         f"insmod {_MODULES.get(boot.boot_kind, boot.boot_kind)}",
         f"search --no-floppy --fs-uuid --set=root {boot.boot_uuid}",
     ]
+    if boot.uefi:
+        # Without it the kernel gets no screen from UEFI.
+        lines += ["insmod all_video", "set gfxpayload=keep"]
     for kernel in boot.kernels:
         lines += [
             f"menuentry {_quoted(f'{boot.title}, Linux {kernel.version}')} {{",
