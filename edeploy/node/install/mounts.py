@@ -76,7 +76,7 @@ def unmount_all(root: Path) -> None:
         done = run(["umount", str(entry.point)], timeout=timeouts.MOUNT, check=False)
         if done.code != 0:
             os.sync()
-            run(["umount", "--lazy", str(entry.point)], timeout=timeouts.MOUNT)
+            run(["umount", "-l", str(entry.point)], timeout=timeouts.MOUNT)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,7 @@ def _make_known(plan: Plan) -> None:
     """Wait for the partitions' nodes, which a kernel that did not read the table again lacks."""
     devices = [part.device(plan.disk.path) for part in plan.partitions]
     if not all(map(os.path.exists, devices)):
-        run(["partx", "--update", plan.disk.path], timeout=timeouts.FORMAT)
+        run(["partx", "-u", plan.disk.path], timeout=timeouts.FORMAT)
     wait_for(devices, patience=timeouts.DEVICE_NODES)
 
 
