@@ -1,5 +1,7 @@
 """GRUB's configuration from what an image has, as text."""
 
+from dataclasses import replace
+
 import pytest
 
 from edeploy.node.install import grub
@@ -90,3 +92,9 @@ def test_uefi_gives_the_kernel_a_screen() -> None:
 def test_title() -> None:
     assert grub.title_of('NAME=x\nPRETTY_NAME="Debian 12"\n') == "Debian 12"
     assert grub.title_of("") == "Linux"
+
+
+def test_the_loader_of_uefi_finds_boot_by_its_uuid() -> None:
+    one = Boot("Linux", "r00t", "b00t", "xfs", "", (), "", "", uefi=True)
+    assert grub.early(one) == "search.fs_uuid b00t root\nset prefix=($root)/grub\n"
+    assert grub.early(replace(one, boot_path="/boot")).endswith("set prefix=($root)/boot/grub\n")

@@ -20,6 +20,7 @@ from edeploy.node.install.overlay import inside, lay_over, put
 from edeploy.run import run
 
 ESP = "boot/efi"
+LOADER = f"{ESP}/EFI/BOOT/BOOTX64.EFI"
 # GRUB's name of the platform: booted by UEFI, or not.
 TARGETS = {True: "x86_64-efi", False: "i386-pc"}
 CMDLINE = Path("/proc/cmdline")
@@ -122,6 +123,11 @@ def configure_grub(context: InstallContext, inside_root: Sequence[str], *, uefi:
         uefi=uefi,
     )
     put(root, grub.CONFIG, grub.config(boot))
+    if uefi:
+        # grub-install's loader looks on the disk that the firmware says it came from; started by
+        # iPXE from the ESP's label, it is told none.
+        put(root, grub.EARLY, grub.early(boot))
+        run([*inside_root, *grub.early_words(f"/{LOADER}")], timeout=timeouts.BOOT_LOADER)
     context.log(f"GRUB starts Linux {boot.kernels[0].version} with: {settings}")
 
 

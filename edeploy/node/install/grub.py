@@ -13,6 +13,8 @@ from edeploy.errors import EdeployError
 DROP_IN = "/etc/default/grub.d/edeploy.cfg"
 CONFIG = "/boot/grub/grub.cfg"
 TIMEOUT_SECONDS = 1
+EARLY = "/boot/grub/x86_64-efi/edeploy.cfg"
+EARLY_MODULES = ("part_gpt", "part_msdos", "ext2", "xfs", "search_fs_uuid", "normal")
 
 _KERNEL = re.compile(r"vmlinuz-(.+)\Z")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)=(.*)")
@@ -160,6 +162,17 @@ def config(boot: Boot) -> str:
             "}",
         ]
     return "\n".join([*lines, ""])
+
+
+def early(boot: Boot) -> str:
+    """What UEFI's loader does first: find the file system with /boot, whatever disk it is on."""
+    return f"search.fs_uuid {boot.boot_uuid} root\nset prefix=($root){boot.boot_path}/grub\n"
+
+
+def early_words(loader: str) -> list[str]:
+    """The command that makes UEFI's loader with `early` in it, to be run inside the new root."""
+    words = ["grub-mkimage", "--format=x86_64-efi", f"--output={loader}", "--prefix=/boot/grub"]
+    return [*words, f"--config={EARLY}", *EARLY_MODULES]
 
 
 def title_of(os_release: str) -> str:
