@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,3 +34,19 @@ def store() -> Store:
 def profiles(tmp_path: Path) -> Path:
     """A copy of the example profiles, to be changed by a test."""
     return Path(shutil.copytree(EXAMPLES, tmp_path / "profiles"))
+
+
+@pytest.fixture(scope="module")
+def place() -> Iterator[Path]:
+    """A folder for the boot service; dnsmasq, which is not root, has to get into it."""
+    with tempfile.TemporaryDirectory(prefix="edeploy-lab-") as name:
+        folder = Path(name)
+        folder.chmod(0o711)
+        yield folder
+
+
+@pytest.fixture
+def same_disk(store: Store) -> Iterator[Path]:
+    """A folder on the store's file system, for hard links."""
+    with tempfile.TemporaryDirectory(prefix="lab-", dir=store.root.parent) as name:
+        yield Path(name)

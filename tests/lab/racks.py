@@ -67,3 +67,10 @@ def answers(box: Box, address: str) -> bool:
         return bool(box.fetch_page(address))
     except EdeployError:
         return False
+
+
+def power(box: Box, name: str, action: str) -> str:
+    """Order a machine's BMC, by the service; its power after it."""
+    answer = box.service.operators.post("machines", name, "power", body={"action": action})
+    assert isinstance(answer, dict)
+    return str(answer["power"])

@@ -14,8 +14,8 @@ from edeploy.server.client import JsonObject
 
 
 @pytest.fixture(scope="module")
-def rack(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Box]:
-    wishes = Wishes(store.root, EXAMPLES, tmp_path_factory.mktemp("serve"))
+def rack(store: Store, place: Path) -> Iterator[Box]:
+    wishes = Wishes(store.root, EXAMPLES, place / "serve")
     with box(DEMO_RACK, wishes) as found:
         yield found
 
@@ -44,7 +44,7 @@ def test_installed_machines_answer_at_the_address_of_their_entry(rack: Box) -> N
     for item in wait_for(rack, all_in("active")).values():
         address = address_of(item)
         addresses.add(address)
-        assert "nginx" in rack.fetch_page(address).lower()
+        assert "role <code>web</code>" in rack.fetch_page(address)
     assert addresses == {"10.77.0.50", "10.77.0.51"}
 
 

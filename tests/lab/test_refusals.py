@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from racks import EXAMPLES, SERIALS, all_in, data_bytes, events, wait_for
+from racks import EXAMPLES, SERIALS, all_in, data_bytes, events, power, wait_for
 
 from edeploy.images.store import Store
 from edeploy.lab.box import Wishes, box
@@ -37,17 +37,20 @@ def flip_a_byte(path: Path) -> None:
         stream.write(bytes([byte[0] ^ 1]))
 
 
-def test_an_image_with_a_corrupted_byte_is_refused(store: Store, tmp_path: Path) -> None:
-    bad = copied_store(store, tmp_path)
+def test_an_image_with_a_corrupted_byte_is_refused(
+    store: Store, place: Path, same_disk: Path
+) -> None:
+    bad = copied_store(store, same_disk)
     flip_a_byte(bad.image("web", "1.0.0").archive)
-    with box(DEMO_RACK, Wishes(bad.root, EXAMPLES, tmp_path / "serve")) as rack:
+    with box(DEMO_RACK, Wishes(bad.root, EXAMPLES, place / "corrupted")) as rack:
         switch_on(rack)
         for item in wait_for(rack, all_in("failed"), but_not=("active",)).values():
             assert item["phase"] in ("fetch", "verify")
             assert item["disk_touched"] is True
             assert item["reason"]
-        for name in SERIALS:
-            rack.service.operators.post("machines", name, "power", body={"action": "cycle"})
+        # on_failure of the profile is halt: each machine switches itself off.
+        wait_for(rack, lambda _: {power(rack, name, "status") for name in SERIALS} == {"off"})
+        switch_on(rack)
         wait_for(
             rack,
             lambda _: all(
@@ -57,11 +60,11 @@ def test_an_image_with_a_corrupted_byte_is_refused(store: Store, tmp_path: Path)
 
 
 def test_a_machine_that_no_profile_matches_is_told_why_and_writes_nothing(
-    store: Store, profiles: Path, tmp_path: Path
+    store: Store, profiles: Path, place: Path
 ) -> None:
     specs = profiles / "lab-web.specs"
     specs.write_text(specs.read_text().replace("gt(3)", "gt(3000)"))
-    with box(DEMO_RACK, Wishes(store.root, profiles, tmp_path / "serve")) as rack:
+    with box(DEMO_RACK, Wishes(store.root, profiles, place / "stranger")) as rack:
         switch_on(rack)
         for name, item in wait_for(rack, all_in("discovered"), but_not=("failed",)).items():
             assert "lab-web" in str(item["why"])

@@ -15,7 +15,7 @@ from edeploy.node.install.follow import follow
 from edeploy.node.install.image import ImageFacts, ask_image
 from edeploy.node.install.mounts import below
 from edeploy.node.install.unpack import Unpacker
-from edeploy.run import Done, failure
+from edeploy.run import Done, ProgramFailed, failure
 
 _PROGRESS = re.compile(r" *([\d,]+) +\d+% ")
 # rsync's words for a server that is away or went away: 5 start-up refused (busy), 10 socket,
@@ -39,18 +39,30 @@ def fetch(context: InstallContext) -> None:
 def by_http(context: InstallContext, image: ImageFacts) -> None:
     """Stream the archive through zstd and tar; nothing is kept but what tar writes."""
     digest = hashlib.sha256()
-    with context.server.open(image.archive) as stream, Unpacker(context.root) as unpacker:
-        for chunk in stream.chunks():
-            if image.archive_sha256:
+    with context.server.open(image.archive) as stream:
+        try:
+            with Unpacker(context.root) as unpacker:
+                for chunk in stream.chunks():
+                    digest.update(chunk)
+                    unpacker.feed(chunk)
+                    context.progress(stream.position, image.archive_size, "bytes")
+                unpacker.finish()
+        except ProgramFailed as error:
+            # The whole archive says whether it or this machine is to blame.
+            for chunk in stream.chunks():
                 digest.update(chunk)
-            unpacker.feed(chunk)
-            context.progress(stream.position, image.archive_size, "bytes")
-        unpacker.finish()
-    if image.archive_sha256 and digest.hexdigest() != image.archive_sha256:
+            refuse_damage(image, digest.hexdigest(), because=error)
+            raise
+    refuse_damage(image, digest.hexdigest())
+
+
+def refuse_damage(image: ImageFacts, found: str, because: ProgramFailed | None = None) -> None:
+    """Raise FetchFailed when the archive that arrived is not the one that was announced."""
+    if image.archive_sha256 and found != image.archive_sha256:
         raise FetchFailed(
-            f"{image.archive}: SHA-256 {digest.hexdigest()}, should be {image.archive_sha256}",
+            f"{image.archive}: SHA-256 {found}, should be {image.archive_sha256}",
             "The archive in the store is damaged: build the image again.",
-        )
+        ) from because
 
 
 def by_rsync(context: InstallContext, image: ImageFacts, retry: Retry | None = None) -> None:

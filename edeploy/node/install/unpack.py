@@ -28,17 +28,19 @@ class Unpacker:
         self._stack = contextlib.ExitStack()
         self._programs: list[tuple[list[str], subprocess.Popen[bytes], IO[bytes]]] = []
         try:
-            out = self._start(["zstd", "-d", "-c", "-q"], subprocess.PIPE, subprocess.PIPE)
-            self._start(tar_words(root), out, subprocess.DEVNULL)
-            # tar must see the end when zstd dies.
-            os.close(out)
+            zstd = self._start(["zstd", "-d", "-c", "-q"], subprocess.PIPE, subprocess.PIPE)
+            if zstd.stdin is None or zstd.stdout is None:
+                raise AssertionError("zstd was started without pipes")
+            self._feed = zstd.stdin
+            # Only tar may hold the end that it reads: zstd, and so `feed`, must see it die.
+            with zstd.stdout as between:
+                widen(between.fileno())
+                self._start(tar_words(root), between.fileno(), subprocess.DEVNULL)
         except BaseException:
             self._stack.close()
             raise
-        feed = self._programs[0][1].stdin
-        self._feed = feed.fileno() if feed else -1
 
-    def _start(self, argv: list[str], stdin: int, stdout: int) -> int:
+    def _start(self, argv: list[str], stdin: int, stdout: int) -> subprocess.Popen[bytes]:
         words = self._stack.enter_context(tempfile.TemporaryFile())
         try:
             child = subprocess.Popen(
@@ -48,31 +50,23 @@ class Unpacker:
             raise ProgramMissing(f"{argv[0]}: not found in PATH") from error
         self._stack.callback(end_group, child)
         self._programs.append((argv, child, words))
-        if child.stdout is None:
-            return -1
-        widen(child.stdout.fileno())
-        return os.dup(child.stdout.fileno())
+        return child
 
     def feed(self, data: memoryview) -> None:
         """The next piece of the archive. Raises ProgramFailed when a program ended early."""
         while data:
             try:
-                data = data[os.write(self._feed, data) :]
+                data = data[os.write(self._feed.fileno(), data) :]
             except BrokenPipeError:
-                self._close()
+                self._feed.close()
                 raise self._failure() from None
 
     def finish(self) -> None:
         """All pieces were there: wait until the tree is. Raises ProgramFailed."""
-        self._close()
+        self._feed.close()
         codes = [child.wait() for _, child, _ in self._programs]
         if any(codes):
             raise self._failure()
-
-    def _close(self) -> None:
-        feed = self._programs[0][1].stdin
-        if feed:
-            feed.close()
 
     def _failure(self) -> ProgramFailed:
         """The error of the program that was first to fail: tar's, unless zstd had words."""
@@ -91,10 +85,7 @@ class Unpacker:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        self._close()
-        for _, child, _ in self._programs:
-            if child.stdout:
-                child.stdout.close()
+        self._feed.close()
         self._stack.close()
 
 
