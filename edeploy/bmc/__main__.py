@@ -1,31 +1,32 @@
-"""Orders a BMC from a process of its own, as for a BMC in another network namespace."""
+"""The process that gives one order to one BMC, which comes as JSON on stdin."""
 
 import argparse
+import json
 import sys
-from pathlib import Path
 
-from edeploy.bmc.file import find_bmc, load_bmcs
-from edeploy.bmc.power import Action, boot_from_network_once, power
+from edeploy.bmc import ipmi
+from edeploy.bmc.file import Bmc
+from edeploy.bmc.power import BOOT_NETWORK, Action
 from edeploy.errors import EdeployError
-
-BOOT_NETWORK = "boot-network"
 
 
 def main() -> int:
     """Prints the power state, if one was asked for; an error as its two lines on stderr."""
     parser = argparse.ArgumentParser(prog="python -m edeploy.bmc", description=__doc__)
-    parser.add_argument("file", type=Path)
-    parser.add_argument("name")
-    parser.add_argument("action", choices=[*(action.value for action in Action), BOOT_NETWORK])
-    words = parser.parse_args()
+    parser.add_argument("order", choices=[*(action.value for action in Action), BOOT_NETWORK])
+    order = parser.parse_args().order
+    bmc = Bmc(**json.load(sys.stdin))
     try:
-        bmc = find_bmc(load_bmcs(words.file), words.name)
-        if words.action == BOOT_NETWORK:
-            boot_from_network_once(bmc)
+        if order == BOOT_NETWORK:
+            ipmi.boot_from_network_once(bmc)
         else:
-            print(power(bmc, Action(words.action)))
+            print(ipmi.power(bmc, Action(order)))
     except EdeployError as error:
         print(error, file=sys.stderr)
+        return 1
+    except Exception as error:
+        # pyghmi meets what some BMC answers with any exception there is.
+        print(f"BMC {bmc.name} ({bmc.address}): {type(error).__name__}: {error}", file=sys.stderr)
         return 1
     return 0
 

@@ -1,21 +1,19 @@
-"""Power and boot device of a machine, through its BMC by IPMI."""
+"""Power and boot device of a machine, through its BMC."""
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from enum import Enum
-
-from pyghmi.exceptions import PyghmiException
-from pyghmi.ipmi.command import Command
 
 from edeploy.bmc.file import Bmc
 from edeploy.errors import EdeployError
+from edeploy.run import run
 
-POWER_CHANGE = 30.0
-"""Seconds: a server's BMC tells the new power state some seconds after it switched."""
+BOOT_NETWORK = "boot-network"
 
-_LOOK_AGAIN = 0.5
-"""IPMI has no event for a power state, so it is asked for until then."""
+_ORDER = 120.0
+"""Seconds: off and on, each with the deadline of `edeploy.bmc.ipmi`, and a login that is slow."""
 
 
 class Action(Enum):
@@ -31,72 +29,27 @@ class BmcError(EdeployError):
     """A BMC that does not answer, refuses the login or the request, or does not do it."""
 
 
-def power(bmc: Bmc, action: Action) -> str:
+def power(bmc: Bmc, action: Action, *, through: Sequence[str] = ()) -> str:
     """Switch the machine and wait until the BMC tells the new state; `on` or `off`.
 
     Off takes the power away, without a shutdown; `cycle` is off and on, and turns on a machine
-    that was off. Raises BmcError.
+    that was off. `through`: words before the command, such as `ip netns exec NAME`.
+    Raises BmcError.
     """
-    with _session(bmc) as command:
-        if action is Action.STATUS:
-            return _state(command)
-        if action in (Action.OFF, Action.CYCLE):
-            _switch(command, bmc, "off")
-        if action in (Action.ON, Action.CYCLE):
-            _switch(command, bmc, "on")
-        return "off" if action is Action.OFF else "on"
+    return _order(bmc, action.value, through)
 
 
-def boot_from_network_once(bmc: Bmc) -> None:
+def boot_from_network_once(bmc: Bmc, *, through: Sequence[str] = ()) -> None:
     """Make the next start boot from the network, whatever the boot order. Raises BmcError."""
-    with _session(bmc) as command:
-        answer = command.set_bootdev("network", persist=False)
-        if "error" in answer:
-            raise BmcError(f"BMC {bmc.name} ({bmc.address}): {answer['error']}")
+    _order(bmc, BOOT_NETWORK, through)
 
 
-@contextmanager
-def _session(bmc: Bmc) -> Iterator[Command]:
-    where = f"BMC {bmc.name} ({bmc.address})"
-    try:
-        command = Command(
-            bmc=bmc.address, userid=bmc.username, password=bmc.password, port=bmc.port
-        )
-        try:
-            yield command
-        finally:
-            command.ipmi_session.logout()
-    except PyghmiException as error:
-        raise BmcError(f"{where}: {_words(error)}", _next_step(error)) from error
-    except OSError as error:
-        raise BmcError(f"{where}: {error.strerror or error}") from error
-
-
-def _words(error: PyghmiException) -> str:
-    words = str(error) or type(error).__name__
-    return "does not answer" if words == "timeout" else words
-
-
-def _next_step(error: PyghmiException) -> str:
-    words = str(error).lower()
-    if "password" in words or "user" in words:
-        return "Look at username and password in the BMC file."
-    if "timeout" in words:
-        return "Look at the address in the BMC file, and whether IPMI over LAN is on in the BMC."
-    return ""
-
-
-def _state(command: Command) -> str:
-    return str(command.get_power()["powerstate"])
-
-
-def _switch(command: Command, bmc: Bmc, wanted: str) -> None:
-    command.set_power(wanted)
-    deadline = time.monotonic() + POWER_CHANGE
-    while _state(command) != wanted:
-        if time.monotonic() > deadline:
-            raise BmcError(
-                f"BMC {bmc.name} ({bmc.address}): the machine is not {wanted} "
-                f"{POWER_CHANGE:g} s after it was told"
-            )
-        time.sleep(_LOOK_AGAIN)
+def _order(bmc: Bmc, order: str, through: Sequence[str]) -> str:
+    # A process for each order: pyghmi keeps sessions and sockets for its whole process and mixes
+    # them up between threads. The password goes by stdin, where no other user can read it.
+    argv = [*through, sys.executable, "-I", "-m", "edeploy.bmc", order]
+    done = run(argv, stdin=json.dumps(asdict(bmc)), timeout=_ORDER, check=False)
+    if done.code != 0:
+        message, _, hint = done.err.strip().partition("\n  ")
+        raise BmcError(message or f"BMC {bmc.name}: the order `{order}` failed", hint)
+    return done.out.strip()

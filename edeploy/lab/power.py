@@ -1,32 +1,25 @@
 """Switches a lab's machine through its BMC, from inside the lab's network."""
 
-import sys
-
-from edeploy.bmc.__main__ import BOOT_NETWORK
-from edeploy.bmc.power import Action, BmcError
+from edeploy.bmc import power as bmc_power
+from edeploy.bmc.file import Bmc, find_bmc, load_bmcs
+from edeploy.bmc.power import Action
 from edeploy.lab import network
 from edeploy.lab.status import LabMachine
-from edeploy.run import run
-
-_ORDER = 60.0
-"""Seconds: off and on, each with the BMC's own deadline."""
 
 
 def power(machine: LabMachine, action: Action) -> str:
     """As `edeploy.bmc.power.power`, whichever network this process is in. Raises BmcError."""
-    return _order(machine, action.value)
+    return bmc_power.power(_bmc(machine), action, through=_inside(machine))
 
 
 def boot_from_network_once(machine: LabMachine) -> None:
     """As `edeploy.bmc.power.boot_from_network_once`. Raises BmcError."""
-    _order(machine, BOOT_NETWORK)
+    bmc_power.boot_from_network_once(_bmc(machine), through=_inside(machine))
 
 
-def _order(machine: LabMachine, action: str) -> str:
-    words = [str(machine.lab.bmcs), machine.machine.name, action]
-    argv = [sys.executable, "-I", "-m", "edeploy.bmc", *words]
-    done = run(network.inside(machine.lab.namespace, argv), timeout=_ORDER, check=False)
-    if done.code != 0:
-        message, _, hint = done.err.strip().partition("\n  ")
-        raise BmcError(message or "the order to the BMC failed", hint)
-    return done.out.strip()
+def _bmc(machine: LabMachine) -> Bmc:
+    return find_bmc(load_bmcs(machine.lab.bmcs), machine.machine.name)
+
+
+def _inside(machine: LabMachine) -> list[str]:
+    return network.inside(machine.lab.namespace, [])

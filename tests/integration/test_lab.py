@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,6 +163,13 @@ def test_reset_keeps_the_machine_and_takes_the_boot_device(lab: Lab) -> None:
     assert machine(lab, "old").pid == pid
     assert not old.folder.boot_once.exists()
     assert kernel_boot_order(lab) == [1, 5]
+
+
+def test_orders_that_come_at_once_are_all_obeyed(lab: Lab) -> None:
+    machines = [machine(lab, name) for name in ("old", "new")] * 6
+    with ThreadPoolExecutor(4) as pool:
+        told = list(pool.map(lambda one: power(one, Action.STATUS), machines))
+    assert told == ["off"] * 12
 
 
 def test_a_wrong_password_and_a_silent_bmc_are_told(lab: Lab) -> None:
