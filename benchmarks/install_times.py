@@ -105,7 +105,7 @@ def main() -> None:
         for _ in range(options.runs):
             with tempfile.TemporaryDirectory(prefix="edeploy-benchmark-") as folder:
                 # dnsmasq, which is not root, has to get into it.
-                os.chmod(folder, 0o711)
+                Path(folder).chmod(0o711)
                 runs.setdefault(kind, []).append(
                     one_run(kind, store, Path(folder), by_hand=not options.without_hand)
                 )
