@@ -10,8 +10,8 @@ import yaml
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
-from edeploy.images.yaml_nodes import Place, list_of, mapping, read_yaml, text
 from edeploy.names import BadName, checked
+from edeploy.yaml_nodes import Place, list_of, mapping, read_yaml, text
 
 IPMI_PORT = 623
 

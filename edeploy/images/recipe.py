@@ -12,8 +12,8 @@ from typing import TypeVar
 import yaml
 
 from edeploy.errors import EdeployError
-from edeploy.images.yaml_nodes import BadYaml, Place, list_of, mapping, pairs, read_yaml, text
 from edeploy.names import BadName, checked, under
+from edeploy.yaml_nodes import BadYaml, Place, list_of, mapping, pairs, read_yaml, text
 
 RECIPE = "role.yaml"
 NO_KERNEL = "none"

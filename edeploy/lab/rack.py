@@ -12,10 +12,10 @@ from uuid import UUID
 import yaml
 
 from edeploy.errors import EdeployError
-from edeploy.images.yaml_nodes import BadYaml, Place, list_of, mapping, read_yaml, text
 from edeploy.lab import defaults
 from edeploy.lab.sizes import byte_size, rate
 from edeploy.names import BadName, checked
+from edeploy.yaml_nodes import BadYaml, Place, list_of, mapping, read_yaml, text
 
 IPMI_PORT = 623
 DEMO_RACK = Path(__file__).with_name("demo-rack.yaml")

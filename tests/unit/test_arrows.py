@@ -12,7 +12,7 @@ MODULES = sorted((ROOT / "edeploy").rglob("*.py"))
 
 # Each room, and the rooms that it may use beside itself; the order shows that there is no circle.
 # `cli` may use all.
-BASE = {"errors", "run", "atomic", "names", "timeouts"}
+BASE = {"errors", "run", "atomic", "names", "timeouts", "yaml_nodes"}
 ROOMS = {
     "inventory": set(),
     "match": {"inventory"},

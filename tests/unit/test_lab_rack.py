@@ -129,7 +129,7 @@ SECOND = """\
         ("{address: 10.9.0.1/24}", "{address: 10.9.0.1/24, ipv6: fe}", 2, "ipv6"),
         ("machines:", "machines: []\nothers:", 4, "unknown key 'others'"),
         (SMALL, "", 1, "empty"),
-        (SMALL, "name: [", 1, ""),
+        (SMALL, "name: [", 2, ""),
         ("bmc: {address: 10.9.0.201}\n", f"bmc: {{address: 10.9.0.202}}\n{SECOND}", 7, "that of"),
         ("name: one", "name: two", 7, "name two is that of 'two' too"),
     ],
@@ -143,7 +143,7 @@ def test_mistakes_are_told_with_their_line(
     assert old in text
     with pytest.raises(EdeployError) as error:
         read(tmp_path, text.replace(old, new, 1))
-    assert error.value.message.startswith(f"{tmp_path}/rack.yaml:{line}: ")
+    assert error.value.message.startswith(f"{tmp_path}/rack.yaml:{line}:")
     assert words in error.value.message
 
 

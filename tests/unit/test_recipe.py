@@ -128,7 +128,7 @@ def test_loops(tmp_path: Path) -> None:
 def test_mistakes_name_file_and_line(tmp_path: Path, text: str, line: int, what: str) -> None:
     write_role(tmp_path, "role", text)
     told = mistake(tmp_path, "role")
-    assert told.startswith(f"{tmp_path}/role/role.yaml:{line}: ")
+    assert told.startswith(f"{tmp_path}/role/role.yaml:{line}:")
     assert what in told
 
 
