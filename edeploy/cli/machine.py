@@ -1,31 +1,20 @@
 """`edeploy machine`: machines, their states and power."""
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from edeploy.cli import machine_tables as tables
+from edeploy.cli.operators import JSON_FLAG, SOCKET, show_answer
 from edeploy.errors import EdeployError
 from edeploy.machines.policy import ENDINGS_BAD, ENDINGS_GOOD
 from edeploy.server.client import OperatorsClient
-from edeploy.server.settings import ServerSettings
 
-JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 NAME = click.argument("name", metavar="NAME")
 
 
 @click.group()
-@click.option(
-    "--socket",
-    type=click.Path(path_type=Path),
-    default=ServerSettings().socket,
-    envvar="EDEPLOY_SOCKET",
-    show_default=True,
-    show_envvar=True,
-    help="The server's socket for operators.",
-)
+@SOCKET
 @click.pass_context
 def command(ctx: click.Context, socket: Path) -> None:
     """Show and command the machines of the boot service.
@@ -40,7 +29,7 @@ def command(ctx: click.Context, socket: Path) -> None:
 @click.pass_obj
 def list_machines(api: OperatorsClient, as_json: bool) -> None:
     """List all machines with their states."""
-    _show(api.get("machines"), as_json, tables.listing)
+    show_answer(api.get("machines"), as_json, tables.listing)
 
 
 @command.command()
@@ -49,7 +38,7 @@ def list_machines(api: OperatorsClient, as_json: bool) -> None:
 @click.pass_obj
 def show(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Show one machine: state, match explained, lease, phases, last report."""
-    _show(api.get("machines", name), as_json, tables.one)
+    show_answer(api.get("machines", name), as_json, tables.one)
 
 
 @command.command()
@@ -58,7 +47,7 @@ def show(api: OperatorsClient, name: str, as_json: bool) -> None:
 @click.pass_obj
 def log(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Show what happened to a machine: attempts, phases, log lines, events."""
-    _show(api.get("machines", name, "log"), as_json, tables.history)
+    show_answer(api.get("machines", name, "log"), as_json, tables.history)
 
 
 @command.command()
@@ -68,7 +57,7 @@ def log(api: OperatorsClient, name: str, as_json: bool) -> None:
 @click.pass_obj
 def power(api: OperatorsClient, action: str, name: str, as_json: bool) -> None:
     """Switch a machine's power by its BMC."""
-    _show(api.post("machines", name, "power", body={"action": action}), as_json, tables.power)
+    show_answer(api.post("machines", name, "power", body={"action": action}), as_json, tables.power)
 
 
 @command.command()
@@ -82,7 +71,7 @@ def reinstall(api: OperatorsClient, name: str, yes: bool, as_json: bool) -> None
         raise EdeployError(
             f"all data on {name} would be lost", f"Run: edeploy machine reinstall {name} --yes"
         )
-    _show(api.post("machines", name, "reinstall"), as_json, tables.reinstalled)
+    show_answer(api.post("machines", name, "reinstall"), as_json, tables.reinstalled)
 
 
 @command.command()
@@ -91,7 +80,7 @@ def reinstall(api: OperatorsClient, name: str, yes: bool, as_json: bool) -> None
 @click.pass_obj
 def retry(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Let a failed machine be matched and installed again."""
-    _show(api.post("machines", name, "retry"), as_json, tables.changed)
+    show_answer(api.post("machines", name, "retry"), as_json, tables.changed)
 
 
 @command.command("set")
@@ -107,11 +96,4 @@ def set_endings(
     if on_success is None and on_failure is None:
         raise click.UsageError("Nothing to set: give --on-success or --on-failure.")
     wanted = {"on_success": on_success, "on_failure": on_failure}
-    _show(api.post("machines", name, "settings", body=wanted), as_json, tables.settings)
-
-
-def _show(answer: object, as_json: bool, table: Callable[[object], None]) -> None:
-    if as_json:
-        click.echo(json.dumps(answer, indent=2))
-    else:
-        table(answer)
+    show_answer(api.post("machines", name, "settings", body=wanted), as_json, tables.settings)
