@@ -37,7 +37,7 @@ url = 'http://10.77.0.1:8080/images/1.0.0/web-1.0.0.edeploy'
 run('mkdir /chroot/by-hand')
 run('sync')
 started = time.monotonic()
-run('busybox wget -q -O - ' + url + ' | zstd -d | tar -x -p --xattrs --xattrs-include=* --acls '
+run('wget -q -O - ' + url + ' | zstd -d | tar -x -p --xattrs --xattrs-include=* --acls '
     '--numeric-owner -C /chroot/by-hand')
 print('by hand: %.2f seconds' % (time.monotonic() - started))
 run('rm -rf /chroot/by-hand')

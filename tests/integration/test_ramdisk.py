@@ -126,6 +126,12 @@ def test_the_agent_starts_compiled_and_all_of_it_can_be_imported(made: Made) -> 
         assert list(path.parent.glob(f"__pycache__/{path.stem}.*.pyc")), path
 
 
+def test_scripts_get_the_programs_of_the_packages_and_not_their_small_doubles(made: Made) -> None:
+    done = run(["chroot", made.root, "/bin/sh", "-c", "tar --version; mount --version"])
+    assert "GNU tar" in done.out
+    assert "util-linux" in done.out
+
+
 def test_modules_are_those_wanted(made: Made) -> None:
     names = {Path(name).name.partition(".")[0] for name in files(made.root) if ".ko" in name}
     assert {"virtio_net", "virtio_blk", "xfs", "vfat", "efivarfs", "8021q", "sd_mod"} <= names
