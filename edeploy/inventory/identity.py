@@ -1,103 +1,157 @@
-"""Which machine a report is of, whatever was renamed or swapped in it."""
+"""By which marks a machine is known, whatever was renamed in it: what its report gives of them."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from edeploy.inventory.items import Report
+from edeploy.inventory import junk
+from edeploy.inventory.items import Item, Report
 
-SAME = 50
-_SERIAL_POINTS = 50
-_UUID_POINTS = 50
-_MAC_POINTS = 100
+SERIAL, UUID, BOARD, CHASSIS, MAC, DISK = "serial", "uuid", "board", "chassis", "mac", "disk"
+KINDS = (SERIAL, UUID, BOARD, CHASSIS, MAC, DISK)
+"""The kinds of marks; a machine has one of each of the first four, and any number of the others."""
 
-_MAC = re.compile(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}\Z")
-_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
-
-# What makers leave in the serial number, seen on real boards; compared without case and blanks.
-_JUNK_SERIALS = frozenset(
-    """none null n/a na unknown empty default defaultstring notspecified notavailable
-    notapplicable notprovided tobefilledbyo.e.m. tobefilledbyoem systemserialnumber serialnumber
-    chassisserialnumber o.e.m. oem 0123456789 123456789 1234567890 12345678 1234567
-    """.split()
-)
-_JUNK_UUIDS = frozenset(
-    {
-        "00000000-0000-0000-0000-000000000000",
-        "ffffffff-ffff-ffff-ffff-ffffffffffff",
-        "03000200-0400-0500-0006-000700080009",  # AMI's example, left in by many boards
-        "12345678-1234-5678-90ab-cddeefaabbcc",
-    }
-)
-_JUNK_MACS = frozenset({"00:00:00:00:00:00", "ff:ff:ff:ff:ff:ff"})
-# The BMC's USB network card: the same MAC in every machine of a model.
+# A BMC shows itself to its host as a USB network card, often by one MAC in all machines.
 _BMC_DRIVERS = frozenset({"cdc_ether", "cdc_eem", "cdc_ncm", "cdc_subset", "rndis_host"})
+
+
+class Mark(NamedTuple):
+    """Something that only one machine should have; `value` is brought to one form."""
+
+    kind: str
+    value: str
 
 
 @dataclass(frozen=True)
 class Identity:
-    """What tells one machine from others: serial and UUID without junk, MACs sorted, lower case.
+    """What tells one machine from others, without junk. MACs and disks sorted, lower case.
 
-    `name` is `<product>-<vendor>-<serial>`, fit for a file; a MAC or the UUID stands in for a
-    serial number that is missing or junk.
+    `serial` is as it is printed on the machine. `name` is `<product>-<vendor>-<serial>`, fit for
+    a file; a MAC, the UUID or the board stand in for a serial number that is missing or junk.
+    A disk is its WWN, or else its serial number.
     """
 
     name: str
     serial: str | None
     uuid: str | None
     macs: tuple[str, ...]
+    board: str | None = None
+    chassis: str | None = None
+    disks: tuple[str, ...] = ()
+
+    @property
+    def marks(self) -> frozenset[Mark]:
+        """All marks. A board or chassis that only repeats the serial number says nothing new."""
+        serial = junk.serial(self.serial)
+        own = {SERIAL: serial, UUID: self.uuid, BOARD: self.board, CHASSIS: self.chassis}
+        return frozenset(
+            [
+                *(Mark(MAC, mac) for mac in self.macs),
+                *(Mark(DISK, disk) for disk in self.disks),
+                *(
+                    Mark(kind, value)
+                    for kind, value in own.items()
+                    if value and (kind in (SERIAL, UUID) or value != serial)
+                ),
+            ]
+        )
+
+    @property
+    def tells(self) -> bool:
+        """Whether a machine can be known by it. Disks and a chassis go from machine to machine."""
+        return bool(self.serial or self.uuid or self.board or self.macs)
 
 
 def identify(report: Report) -> Identity:
     """The identity that a report gives; never fails, a bare report gives an empty one."""
-    serial = _serial(report.value("system", "product", "serial"))
-    uuid = _uuid(report.value("system", "product", "uuid"))
+    printed = report.value("system", "product", "serial") or ""
+    serial = printed.strip() if junk.serial(printed) else None
+    uuid = junk.uuid(report.value("system", "product", "uuid"))
+    board = junk.serial(report.value("system", "motherboard", "serial"))
     macs = _macs(report)
-    own = serial or next(iter(macs), None) or uuid or "unknown"
+    own = serial or next(iter(macs), None) or uuid or board or "unknown"
     parts = (
         _plain(report.value("system", "product", "name"))[:48],
         _plain(report.value("system", "product", "vendor"))[:24],
         _serial_in_name(own)[:48],
     )
-    return Identity("-".join(part for part in parts if part), serial, uuid, macs)
+    return Identity(
+        name="-".join(part for part in parts if part),
+        serial=serial,
+        uuid=uuid,
+        macs=macs,
+        board=board,
+        chassis=junk.serial(report.value("system", "chassis", "serial")),
+        disks=tuple(sorted(set(disk_marks(report).values()))),
+    )
 
 
-def same_machine(a: Identity, b: Identity) -> bool:
-    """Whether two identities are one machine: serial 50, UUID 50, share of equal MACs 100 points;
-    50 are enough, so that a swapped board, disk or network card leaves the machine what it is.
+def firmware_identity(mac: str, uuid: str, serial: str) -> Identity:
+    """What firmware says when it asks for a boot script; it knows the one card that it boots by."""
+    card = junk.mac(mac)
+    return Identity(
+        name=mac,
+        serial=serial.strip() if junk.serial(serial) else None,
+        uuid=junk.uuid(uuid),
+        macs=(card,) if card else (),
+    )
+
+
+def disk_marks(report: Report) -> dict[str, str]:
+    """The disks that can be known again: name → WWN or serial number. No disks on USB.
+
+    A stick goes from machine to machine, and the BMC's virtual media are the same everywhere.
     """
-    points = 0.0
-    if a.serial is not None and a.serial == b.serial:
-        points += _SERIAL_POINTS
-    if a.uuid is not None and a.uuid == b.uuid:
-        points += _UUID_POINTS
-    if a.macs and b.macs:
-        points += _MAC_POINTS * len(set(a.macs) & set(b.macs)) / max(len(a.macs), len(b.macs))
-    return points >= SAME
+    found: dict[str, dict[str, str]] = {}
+    for item in report.all("disk"):
+        found.setdefault(item.id, {}).update(_disk_names(item))
+    return {
+        name: next(known[source] for source in ("wwn", "scsi", "serial") if source in known)
+        for name, known in found.items()
+        if known and "usb" not in known
+    }
 
 
-def _serial(text: str | None) -> str | None:
-    squeezed = re.sub(r"\s", "", text or "").lower()
-    if squeezed in _JUNK_SERIALS or not re.search("[0-9a-z]", squeezed):
-        return None
-    if len(set(re.sub("[^0-9a-z]", "", squeezed))) == 1:  # 0000000000, xxxxxxxx
-        return None
-    return (text or "").strip()
-
-
-def _uuid(text: str | None) -> str | None:
-    uuid = (text or "").strip().lower()
-    return uuid if _UUID.match(uuid) and uuid not in _JUNK_UUIDS else None
+def _disk_names(item: Item) -> Iterator[tuple[str, str]]:
+    value = item.value.strip()
+    if item.key == "id" and value.startswith("usb-"):
+        yield "usb", value
+    elif item.key == "serial":
+        serial = junk.disk_serial(value)
+        if serial:
+            yield "serial", serial
+    elif item.key == "wwn-id" or (item.key in ("id", "scsi-id") and value.startswith("wwn-")):
+        wwn = junk.wwn(value)
+        if wwn:
+            yield "wwn", wwn
+    elif item.key in ("id", "scsi-id") and value.startswith("scsi-3"):
+        # `3`: the rest is the WWN (SCSI's vital product data, page 0x83, of type NAA).
+        wwn = junk.wwn(value[len("scsi-3") :])
+        if wwn:
+            yield "scsi", wwn
 
 
 def _macs(report: Report) -> tuple[str, ...]:
-    found = {
-        item.value.lower()
-        for item in report.all("network", key="serial")
-        if report.value("network", item.id, "driver") not in _BMC_DRIVERS
-    }
-    return tuple(sorted(mac for mac in found if _MAC.match(mac) and mac not in _JUNK_MACS))
+    """The MACs of the cards that are soldered or plugged in, else of those on USB.
+
+    Those that no maker gave count only where there is no other: virtual machines have nothing
+    else, while on real ones they are made up at every boot, or the same in all BMCs.
+    """
+    fixed: set[str] = set()
+    usb: set[str] = set()
+    for item in report.all("network", key="serial"):
+        mac = junk.mac(item.value)
+        if mac and report.value("network", item.id, "driver") not in _BMC_DRIVERS:
+            bus = report.value("network", item.id, "businfo") or ""
+            (usb if bus.startswith("usb") else fixed).add(mac)
+    made = {mac for mac in fixed | usb if junk.made_up(mac)}
+    for cards in (fixed - made, usb - made, fixed, usb):
+        if cards:
+            return tuple(sorted(cards))
+    return ()
 
 
 def _plain(text: str | None) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from edeploy.inventory.identity import Identity
@@ -90,9 +90,10 @@ def begin(session: Session, machine: Machine, *, now: float) -> Attempt:
     before = latest(session, machine)
     if before is not None:
         end(before, now=now)
-    attempt = Attempt(
-        machine_id=machine.id, number=before.number + 1 if before else 1, started=now, log_lines=0
+    highest = session.scalar(
+        select(func.max(Attempt.number)).where(Attempt.machine_id == machine.id)
     )
+    attempt = Attempt(machine_id=machine.id, number=(highest or 0) + 1, started=now, log_lines=0)
     session.add(attempt)
     session.flush()
     return attempt
@@ -106,10 +107,7 @@ def end(attempt: Attempt, *, now: float) -> None:
 def latest(session: Session, machine: Machine) -> Attempt | None:
     """The machine's current or last attempt."""
     return session.scalar(
-        select(Attempt)
-        .where(Attempt.machine_id == machine.id)
-        .order_by(Attempt.number.desc())
-        .limit(1)
+        select(Attempt).where(Attempt.machine_id == machine.id).order_by(Attempt.id.desc()).limit(1)
     )
 
 

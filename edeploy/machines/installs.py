@@ -11,8 +11,9 @@ from edeploy.machines.credentials import Bearer, Kind, bearer, mint
 from edeploy.machines.failures import fail
 from edeploy.machines.plans import strangers
 from edeploy.machines.policy import Policy
-from edeploy.machines.records import last_report, move, note, standing
+from edeploy.machines.records import move, note, standing
 from edeploy.machines.refusal import BadRequest, Refusal
+from edeploy.machines.reports import last_report
 from edeploy.machines.schema import JsonObject
 from edeploy.machines.states import State, Verb, may_write
 
@@ -101,6 +102,8 @@ def redeem(session: Session, token: str, rules: Policy, *, now: float) -> Instal
             f"this token is no longer good: {machine.name} is {machine.state}",
             "Report again: the answer says what to do now.",
         )
+    if machine.hold is not None:
+        raise Refusal(f"{machine.name} is held", f"`edeploy machine show {machine.name}` says why.")
     holder.credential.used = now
     if attempt.redeemed is not None or attempt.ended is not None:
         attempt = attempts.begin(session, machine, now=now)

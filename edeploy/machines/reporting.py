@@ -12,9 +12,10 @@ from edeploy.inventory.items import Report
 from edeploy.machines import attempts
 from edeploy.machines.credentials import Kind, mint, revoke
 from edeploy.machines.database import Database
+from edeploy.machines.enrolment import enrol
 from edeploy.machines.leases import Candidate, choose_lease
 from edeploy.machines.policy import Policy, on_failure, on_success
-from edeploy.machines.records import enrol, live_lease, move, note, standing
+from edeploy.machines.records import live_lease, move, note, standing
 from edeploy.machines.schema import Attempt, Lease, Machine
 from edeploy.machines.states import Boot, State, Verb, boot
 
@@ -52,6 +53,8 @@ def take_report(
     with database.write() as session:
         machine, _new = enrol(session, identity, report, address=address, now=now)
         attempt = attempts.arrive(session, machine, identity, now=now)
+        if machine.hold is not None:
+            return _stay_away(session, machine, policy, now)
         match State(machine.state):
             case State.DISCOVERED | State.RESERVED:
                 return _match(session, machine, attempt, offered, policy, now)
@@ -117,8 +120,8 @@ def _stay_away(session: Session, machine: Machine, policy: Policy, now: float) -
     if boot(standing(session, machine)) is Boot.DISK:
         note(session, "ramdisk", "in the ramdisk, sent to its own disk", now=now, machine=machine)
         return _answer(machine, live_lease(session, machine), "local", machine.state, policy)
-    why = f"it is {machine.state}"
-    if machine.failed_reason:
+    why = machine.hold or f"it is {machine.state}"
+    if machine.failed_reason and not machine.hold:
         why = f"it failed in {machine.failed_phase or machine.failed_from}: {machine.failed_reason}"
     return _answer(machine, None, "hold", why, policy)
 

@@ -27,6 +27,8 @@ class Machine(Base):
     created: Mapped[float]
     last_seen: Mapped[float]
     why: Mapped[str] = mapped_column(default="")  # the last match, explained
+    hold: Mapped[str | None]  # why nothing is installed on it or leased to it, whatever its state
+    verdict: Mapped[JsonObject | None]  # how its last report was known for its own
     failed_from: Mapped[str | None]
     failed_phase: Mapped[str | None]
     failed_reason: Mapped[str | None]
@@ -48,21 +50,25 @@ class Machine(Base):
 
 
 class IdentityPart(Base):
-    """A serial, UUID or MAC that a machine was seen with."""
+    """A mark by which a machine is known, as in its last report (inventory.identity.Mark)."""
 
     __tablename__ = "identities"
     __table_args__ = (Index("identities_by_value", "kind", "value"),)
 
     id: Mapped[int] = mapped_column(primary_key=True)
     machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
-    kind: Mapped[str]  # serial, uuid, mac
+    kind: Mapped[str]
     value: Mapped[str]
+    since: Mapped[float]  # its first report with this mark
 
     machine: Mapped[Machine] = relationship(back_populates="identities")
 
 
 class ReportRow(Base):
-    """What a machine said about its hardware; an equal report only moves `last`."""
+    """What a machine said about its hardware, from `first` to `last`.
+
+    A report that differs only in what comes and goes by itself takes the place of the newest.
+    """
 
     __tablename__ = "reports"
 
@@ -70,7 +76,7 @@ class ReportRow(Base):
     machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
     first: Mapped[float]
     last: Mapped[float]
-    sha256: Mapped[str]
+    sha256: Mapped[str]  # inventory.changes.fingerprint
     body: Mapped[str]  # JSON list of 4-item rows
 
 

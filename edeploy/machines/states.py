@@ -81,11 +81,13 @@ class Standing:
 
     `finished`: the install is whole on the disk and waits for its first boot.
     `failed_from`: the state in which a failed machine failed.
+    `held`: nothing may be installed on it, whatever its state (see `Machine.hold`).
     """
 
     state: State
     finished: bool = False
     failed_from: State | None = None
+    held: bool = False
 
 
 def after(state: State, verb: Verb) -> State:
@@ -109,15 +111,17 @@ def boot(standing: Standing) -> Boot:
         case State.ACTIVE | State.UPGRADING:
             return Boot.DISK
         case State.INSTALLING:
-            return Boot.DISK if standing.finished else Boot.RAMDISK
+            if standing.finished:
+                return Boot.DISK
+            return Boot.HOLD if standing.held else Boot.RAMDISK
         case State.FAILED:
             return Boot.DISK if standing.failed_from is State.UPGRADING else Boot.HOLD
         case State.REJECTED:
             return Boot.HOLD
         case _:
-            return Boot.RAMDISK
+            return Boot.HOLD if standing.held else Boot.RAMDISK
 
 
 def may_write(standing: Standing) -> bool:
     """Whether the ramdisk may write to a disk now."""
-    return standing.state is State.INSTALLING and not standing.finished
+    return standing.state is State.INSTALLING and not (standing.finished or standing.held)

@@ -4,7 +4,9 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from edeploy.machines import attempts
-from edeploy.machines.records import find, identity_of, last_report, live_lease
+from edeploy.machines.hardware import known_by
+from edeploy.machines.records import find, live_lease, macs
+from edeploy.machines.reports import history, read
 from edeploy.machines.schema import Attempt, Event, JsonObject, LogLine, Machine, Phase
 from edeploy.machines.states import State
 
@@ -34,7 +36,7 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         "version": machine.version,
         "hostname": machine.hostname,
         "serial": machine.serial,
-        "macs": list(identity_of(machine).macs),
+        "macs": macs(machine),
         "address": machine.address,
         "power": machine.power,
         "phase": phase.name if phase else machine.failed_phase,
@@ -44,6 +46,7 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         "deadline": machine.deadline,
         "last_seen": machine.last_seen,
         "reason": machine.failed_reason,
+        "hold": machine.hold,
         "disk_touched": machine.disk_touched,
     }
 
@@ -52,7 +55,7 @@ def machine(session: Session, name: str) -> JsonObject:
     """All about one machine but its log."""
     row = find(session, name)
     lease = live_lease(session, row)
-    report = last_report(session, row)
+    kept = history(session, row)
     attempt = attempts.latest(session, row)
     return {
         **summary(session, row),
@@ -74,7 +77,9 @@ def machine(session: Session, name: str) -> JsonObject:
         if lease
         else None,
         "phases": _phases(session, attempt) if attempt else [],
-        "report": report.rows() if report else [],
+        **known_by(session, row),
+        "reports": [{"id": one.id, "first": one.first, "last": one.last} for one in kept],
+        "report": read(kept[0]).rows() if kept else [],
     }
 
 
@@ -82,7 +87,7 @@ def log(session: Session, name: str) -> JsonObject:
     """Everything that happened to one machine: attempts with phases and lines, events."""
     row = find(session, name)
     rows = session.scalars(
-        select(Attempt).where(Attempt.machine_id == row.id).order_by(Attempt.number)
+        select(Attempt).where(Attempt.machine_id == row.id).order_by(Attempt.id)
     ).all()
     listed = session.scalars(
         select(Event).where(Event.machine_id == row.id).order_by(Event.id.desc()).limit(MAX_EVENTS)

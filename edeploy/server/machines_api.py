@@ -16,7 +16,8 @@ from edeploy.boot import ipxe
 from edeploy.images.store import Image
 from edeploy.inventory.items import parse_report
 from edeploy.machines import attempts, installs, policy
-from edeploy.machines.records import booting, live_lease, standing
+from edeploy.machines.enrolment import booting
+from edeploy.machines.records import live_lease, standing
 from edeploy.machines.refusal import Refusal
 from edeploy.machines.reporting import take_report
 from edeploy.machines.schema import JsonObject

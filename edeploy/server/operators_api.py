@@ -6,7 +6,7 @@ from fastapi import Depends, FastAPI, Query
 
 from edeploy import __version__
 from edeploy.bmc.power import Action
-from edeploy.machines import operate, views
+from edeploy.machines import conflicts, hardware, operate, views
 from edeploy.machines.schema import JsonObject
 from edeploy.server.http import Message, limited_body, new_app, parsed
 from edeploy.server.powering import power_machine
@@ -19,6 +19,12 @@ class PowerMessage(Message):
     """What to do with a machine's power."""
 
     action: Literal["on", "off", "cycle", "status"]
+
+
+class SameMessage(Message):
+    """The machine that another one is, with other parts."""
+
+    machine: str
 
 
 class SettingsMessage(Message):
@@ -66,6 +72,23 @@ def _reading(app: FastAPI, service: Service) -> None:
         with database.read() as session:
             return views.log(session, name)
 
+    @app.get("/machines/{name}/diff")
+    def changed(
+        name: str,
+        report: int | None = None,
+        at: float | None = None,
+        everything: Annotated[bool, Query(alias="all")] = False,
+    ) -> JsonObject:
+        with database.read() as session:
+            return hardware.since(session, name, number=report, at=at, everything=everything)
+
+    @app.get("/machines/{name}/diff/{other}")
+    def differ(
+        name: str, other: str, everything: Annotated[bool, Query(alias="all")] = False
+    ) -> JsonObject:
+        with database.read() as session:
+            return hardware.between(session, name, other, everything=everything)
+
     @app.get("/events")
     def events(after: Annotated[int, Query(ge=0)] = 0) -> list[JsonObject]:
         with database.read() as session:
@@ -90,6 +113,19 @@ def _acting(app: FastAPI, service: Service) -> None:
         with database.write() as session:
             changed = operate.reinstall(session, name, now=service.now())
             return views.summary(session, changed)
+
+    @app.post("/machines/{name}/same")
+    def same(name: str, body: Body) -> JsonObject:
+        message = parsed(SameMessage, body)
+        with database.write() as session:
+            left = conflicts.same(session, name, message.machine, now=service.now())
+            return views.summary(session, left)
+
+    @app.post("/machines/{name}/new")
+    def new(name: str) -> JsonObject:
+        with database.write() as session:
+            apart = conflicts.new(session, name, now=service.now())
+            return views.summary(session, apart)
 
     @app.post("/machines/{name}/settings")
     def settings(name: str, body: Body) -> JsonObject:

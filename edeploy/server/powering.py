@@ -7,7 +7,7 @@ from sqlalchemy.orm import Session
 from edeploy.bmc.file import Bmc
 from edeploy.bmc.power import Action, power
 from edeploy.machines import attempts
-from edeploy.machines.records import find, identity_of, note
+from edeploy.machines.records import find, macs, note
 from edeploy.machines.refusal import NotFound, Refusal
 from edeploy.machines.schema import JsonObject, Machine
 from edeploy.server.service import Service
@@ -73,4 +73,4 @@ def _machine_of(session: Session, bmc: Bmc) -> str | None:
 def _belongs(bmc: Bmc, machine: Machine) -> bool:
     if bmc.serial and bmc.serial == machine.serial:
         return True
-    return bool(bmc.mac) and (bmc.mac or "").lower() in identity_of(machine).macs
+    return bool(bmc.mac) and (bmc.mac or "").lower() in macs(machine)

@@ -10,7 +10,7 @@ from edeploy.inventory.identity import identify
 from edeploy.inventory.items import parse_report
 from edeploy.machines import attempts
 from edeploy.machines.database import Database
-from edeploy.machines.records import enrol
+from edeploy.machines.enrolment import enrol
 from edeploy.machines.refusal import BadRequest
 from edeploy.machines.schema import BootScript, LogLine
 
