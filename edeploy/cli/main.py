@@ -17,7 +17,7 @@ NOUNS = {
     "ramdisk": "the system that machines boot from the network",
     "role": "recipes of images",
     "serve": "the boot service",
-    "specs": "profiles: match, pick, lint",
+    "specs": "profiles: match, pick, lint, upgrade",
 }
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from edeploy.images.store import Store
+from edeploy.cli.specs_lint import lint_folder
+from edeploy.cli.specs_upgrade import upgrade_file
 from edeploy.inventory.items import read_report
 from edeploy.match.language import read_specs
-from edeploy.match.lint import Unusable, lint
 from edeploy.match.profiles import Profile, Profiles, load_profiles
 from edeploy.match.solver import Match, Mismatch, match
 
@@ -25,6 +25,10 @@ _HW = click.option(
 @click.group("specs")
 def command() -> None:
     """Profiles: which machine fits which, and why."""
+
+
+command.add_command(lint_folder)
+command.add_command(upgrade_file)
 
 
 @command.command("match")
@@ -56,22 +60,6 @@ def pick(folder: Path, hw: Path, as_json: bool) -> None:
         spent = " (its quota is spent)" if profile.quota == 0 else ""
         click.echo(f"{profile.name}: {_text(result)}{spent}")
     click.echo(f"picked: {picked or 'none'}")
-
-
-@command.command("lint")
-@click.argument("folder", type=_FOLDER)
-@click.option("--store", type=_FOLDER, help="Also look for the images in this store.")
-def lint_folder(folder: Path, store: Path | None) -> None:
-    """Check a folder of profiles. Exit status: 0 clean, 1 findings, 2 unusable."""
-    try:
-        problems = lint(folder, Store(store).has if store is not None else None)
-    except Unusable as error:
-        click.echo(f"edeploy: {error}", err=True)
-        raise SystemExit(2) from error
-    for problem in problems:
-        click.echo(str(problem))
-    if problems:
-        raise SystemExit(1)
 
 
 def _answer(result: Match | Mismatch) -> dict[str, object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import operator
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 Compare = Callable[[float, float], bool]
@@ -20,10 +20,16 @@ class SpecError(ValueError):
 
 @dataclass(frozen=True)
 class Leaf:
-    """One condition: `holds` says whether a value meets it, `miss` what to say when not."""
+    """One condition: `holds` says whether a value meets it, `miss` what to say when not.
+
+    `name` and `words` are the function and its arguments as they were written; for a text that
+    stands for itself, empty and the text.
+    """
 
     holds: Callable[[str], bool]
     miss: str
+    name: str = ""
+    words: tuple[str, ...] = ()
 
 
 def number(text: str) -> float | None:
@@ -38,7 +44,7 @@ def number(text: str) -> float | None:
 
 def equal(text: str) -> Leaf:
     """The value is this text."""
-    return Leaf(lambda value: value == text, f"is not {text}")
+    return Leaf(lambda value: value == text, f"is not {text}", words=(text,))
 
 
 def build(name: str, arguments: list[str]) -> Leaf:
@@ -47,7 +53,7 @@ def build(name: str, arguments: list[str]) -> Leaf:
     if not least <= len(arguments) <= most:
         wanted = str(least) if least == most else f"{least} or more"
         raise SpecError(f"{name}() takes {wanted} argument(s), not {len(arguments)}")
-    return LEAVES[name].make(arguments)
+    return replace(LEAVES[name].make(arguments), name=name, words=tuple(arguments))
 
 
 def _compare(compare: Compare, sign: str) -> Callable[[list[str]], Leaf]:

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from difflib import get_close_matches
+from functools import cached_property
 from pathlib import Path
 
 from edeploy.errors import EdeployError
-from edeploy.match.functions import NAMES
-from edeploy.match.generate import BadModel, lengths
-from edeploy.match.language import FIELDS
-from edeploy.match.literals import Literal, read_literal
+from edeploy.match.checks.cmdb import check_cmdb
+from edeploy.match.checks.columns import Column, columns
+from edeploy.match.checks.duplicates import check_duplicates
+from edeploy.match.checks.scripts import HasImage, check_script
+from edeploy.match.checks.specs import check_specs
+from edeploy.match.cmdb import read_cmdb
+from edeploy.match.language import read_specs
+from edeploy.match.literals import read_literal
 from edeploy.match.problems import BadFile, Problem
 from edeploy.match.profiles import STATE, Row, load_profile, read_state
-from edeploy.match.scripts import read_script
-
-HasImage = Callable[[str, str], bool]
 
 ENDINGS = (".specs", ".configure", ".cmdb", ".toml")
-
-_LIKE_A_CALL = re.compile(r"(\$[^=]*=)?([A-Za-z_]\w*)\((.+)\)\Z", re.DOTALL)
-_DOTTED = re.compile(r"[0-9:-]+(?:\.[0-9:-]+){3}\Z")
 
 
 class Unusable(EdeployError):
@@ -40,8 +37,12 @@ def lint(folder: Path, has_image: HasImage | None) -> list[Problem]:
     except BadFile as error:
         raise Unusable(error.message, "Without `state` no profile is ever used.") from error
     found = set(problems)
-    for row in [*rows, *_strays(folder, rows, found)]:
-        found |= set(_profile(folder, row, has_image))
+    used = [_Files(folder, row) for row in rows]
+    strays = [_Files(folder, row) for row in _strays(folder, rows, found)]
+    for files in [*used, *strays]:
+        found |= set(_profile(files, has_image))
+    # A profile that is never used gives nothing twice.
+    found |= set(check_duplicates([files.columns for files in used]))
     return sorted(found)
 
 
@@ -59,79 +60,53 @@ def _strays(folder: Path, rows: list[Row], found: set[Problem]) -> list[Row]:
     return list(strays.values())
 
 
-def _profile(folder: Path, row: Row, has_image: HasImage | None) -> Iterator[Problem]:
+class _Files:
+    """The files of one profile, each read once."""
+
+    def __init__(self, folder: Path, row: Row) -> None:
+        self.folder = folder
+        self.row = row
+        self.specs, self.cmdb, self.configure = (
+            folder / f"{row.name}.{ending}" for ending in ("specs", "cmdb", "configure")
+        )
+
+    @cached_property
+    def columns(self) -> list[Column]:
+        """The keys of the CMDB file; none when there is none, or it is broken."""
+        try:
+            if not self.cmdb.exists():
+                return []
+            return columns(self.cmdb, read_literal(self.cmdb), read_cmdb(self.cmdb))
+        except BadFile:
+            return []
+
+    @cached_property
+    def bound(self) -> set[str] | None:
+        """The variables that the script has; None when specs or CMDB are broken."""
+        try:
+            rules = read_specs(self.specs).rules
+        except BadFile:
+            return None
+        if self.cmdb.exists() and not self.columns:
+            return None
+        names = {name for rule in rules for _, name in rule.variables}
+        keys = {column.key for column in self.columns}
+        return names | keys | {key.partition(".")[0] for key in keys}
+
+
+def _profile(files: _Files, has_image: HasImage | None) -> Iterator[Problem]:
     try:
-        load_profile(folder, row)
+        load_profile(files.folder, files.row)
     except BadFile as error:
         yield from error.problems
-    checks: list[tuple[str, Callable[[Path], Iterator[Problem]]]] = [
-        ("specs", _unknown_functions),
-        ("cmdb", _cmdb),
-    ]
-    if has_image is not None:
-        checks.append(("configure", lambda path: _missing_images(path, has_image)))
-    for ending, check in checks:
-        path = folder / f"{row.name}.{ending}"
+    checks: dict[Path, Callable[[Path], Iterator[Problem]]] = {
+        files.specs: lambda path: check_specs(read_literal(path)),
+        files.cmdb: lambda path: check_cmdb(read_literal(path), files.columns),
+        files.configure: lambda path: check_script(path, files.bound, has_image),
+    }
+    for path, check in checks.items():
         try:
             if path.exists():
                 yield from check(path)
         except BadFile:
             pass  # load_profile has told it
-
-
-def _unknown_functions(path: Path) -> Iterator[Problem]:
-    """Fields that look like calls of no known function: they only match that very text."""
-    for row in read_literal(path).parts():
-        fields = row.parts()
-        for part in fields if len(fields) == len(FIELDS) else ():
-            call = _LIKE_A_CALL.match(str(part.value))
-            if call and call[2] not in NAMES and _meant_as_call(call[2], bool(call[1])):
-                near = get_close_matches(call[2].lower(), sorted(NAMES), 1)
-                hint = f", perhaps {near[0]}" if near else ""
-                yield part.problem(f"{call[2]}() is no function{hint}; it is taken as text")
-
-
-def _meant_as_call(name: str, bound: bool) -> bool:
-    # `Intel(R)` is a name of hardware, `between(1, 2)` and `GT(4)` are not.
-    return bound or name.islower() or name.lower() in NAMES
-
-
-def _missing_images(path: Path, has_image: HasImage) -> Iterator[Problem]:
-    for use in read_script(path).uses:
-        if not has_image(use.role, use.version):
-            yield use.place.problem(f"the store has no image {use.role} {use.version}")
-
-
-def _cmdb(path: Path) -> Iterator[Problem]:
-    literal = read_literal(path)
-    model = literal.argument("generate")
-    for entry in [model] if model is not None else literal.parts():
-        yield from _octets(entry)
-    if model is not None:
-        yield from _uneven(model)
-
-
-def _octets(literal: Literal) -> Iterator[Problem]:
-    """Numbers over 255 in what has the form of an IPv4 address or a range of them."""
-    for _, value in literal.entries():
-        yield from _octets(value)
-    for part in literal.parts():
-        yield from _octets(part)
-    if literal.entries() or literal.is_sequence:
-        return
-    text = literal.value
-    if isinstance(text, str) and _DOTTED.match(text):
-        for number in re.findall("[0-9]+", text):
-            if len(number) > 3 or int(number) > 255:
-                yield literal.problem(f"{text}: the octet {number} is over 255")
-
-
-def _uneven(model: Literal) -> Iterator[Problem]:
-    try:
-        found = lengths(model.value)
-    except BadModel:
-        return
-    if len(set(found.values())) > 1:
-        told = ", ".join(f"{key} {count}" for key, count in sorted(found.items()))
-        shortest = min(found.values())
-        yield model.problem(f"ranges of different lengths ({told}): only {shortest} entries")

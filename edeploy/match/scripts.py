@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import ast
-import re
-from collections.abc import Iterator
+import warnings
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from edeploy.match.literals import Literal, parse_python, read_bytes
 from edeploy.match.problems import BadFile, Problem
+from edeploy.match.python2.syntax import Change
+from edeploy.match.python2.upgrade import upgrade
 from edeploy.names import BadName, checked
-
-_PYTHON_2 = {
-    "print statement": re.compile(r"^\s*print\s+[^(=\s]", re.MULTILINE),
-    "except with a comma": re.compile(r"^\s*except\s+[\w.]+\s*,", re.MULTILINE),
-    "octal number without 0o": re.compile(r"(?<![\w.])0[0-7]+(?![\w.])"),
-}
 
 
 @dataclass(frozen=True)
@@ -39,22 +36,35 @@ class Script:
 
 def read_script(path: Path) -> Script:
     """Read and compile a configure script. Raises BadFile, which says when it is Python 2."""
-    data = read_bytes(path)
+    source = read_source(path)
     try:
-        source = data.decode()
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise BadFile([Problem(path, line, 1, "is not UTF-8 text")]) from error
-    try:
-        tree = parse_python(data, path)
+        tree = parse_python(source.encode(), path)
         _compile(tree, path)
     except BadFile as error:
-        raise _named(error, source) from error
+        raise _python_2(path, source) or error from error
     uses = tuple(_uses(tree, path))
     problems = [use.place.problem(text) for use in uses for text in _bad_names(use)]
     if problems:
         raise BadFile(problems)
     return Script(path, source, uses)
+
+
+def read_source(path: Path) -> str:
+    """The text of a configure script. Raises BadFile."""
+    data = read_bytes(path)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise BadFile([Problem(path, line, 1, "is not UTF-8 text")]) from error
+
+
+def python_2(path: Path, changes: Sequence[Change]) -> Problem:
+    """The finding that a script is Python 2, at the first of the changes it needs; one at least."""
+    counts = Counter(change.what for change in changes)
+    told = ", ".join(f"{count} × {what}" for what, count in counts.items())
+    said = f"is Python 2 ({told}); rewrite it: edeploy specs upgrade {path} --write"
+    return Problem(path, changes[0].line, changes[0].column, said)
 
 
 def _bad_names(use: ImageUse) -> Iterator[str]:
@@ -68,7 +78,9 @@ def _bad_names(use: ImageUse) -> Iterator[str]:
 def _compile(tree: ast.Module, path: Path) -> None:
     """Find what the parser does not: `return` outside a function, names both global and local."""
     try:
-        compile(tree, str(path), "exec", dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(tree, str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         problem = Problem(path, error.lineno or 1, error.offset or 1, error.msg)
         raise BadFile([problem]) from error
@@ -76,14 +88,10 @@ def _compile(tree: ast.Module, path: Path) -> None:
         raise BadFile([Problem(path, 1, 1, str(error) or "nested too deeply")]) from error
 
 
-def _named(error: BadFile, source: str) -> BadFile:
-    signs = [name for name, pattern in _PYTHON_2.items() if pattern.search(source)]
-    if not signs:
-        return error
-    said = f"is Python 2 ({', '.join(signs)}); configure scripts are Python 3"
-    return BadFile(
-        Problem(p.path, p.line, p.column, f"{said}: {p.message}") for p in error.problems
-    )
+def _python_2(path: Path, source: str) -> BadFile | None:
+    """The error of a script that does not compile because it is Python 2."""
+    changes = upgrade(source).changes
+    return BadFile([python_2(path, changes)]) if changes else None
 
 
 def _uses(tree: ast.Module, path: Path) -> Iterator[ImageUse]:

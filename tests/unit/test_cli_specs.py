@@ -59,6 +59,45 @@ def test_lint_and_its_exit_status(folder: Path) -> None:
     assert "No such file" in done.stderr
 
 
+def test_lint_as_json_and_with_findings_left_out(folder: Path) -> None:
+    (folder / "big.configure").write_text("\nx = var['nic']\n")
+    document = json.loads(edeploy("specs", "lint", folder, "--json").stdout)
+    (finding,) = document["findings"]
+    assert finding["file"] == str(folder / "big.configure")
+    assert (finding["line"], finding["column"]) == (2, 5)
+    assert finding["message"].startswith("the variable 'nic' is bound by nothing")
+    done = edeploy("specs", "lint", folder, "--ignore", "big.configure:2:5")
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_upgrade(folder: Path) -> None:
+    script = folder / "old.configure"
+    script.write_text("print 'a'\n")
+    done = edeploy("specs", "upgrade", script)
+    assert done.returncode == 0
+    assert "-print 'a'\n+print('a')\n" in done.stdout
+    assert script.read_text() == "print 'a'\n"
+    done = edeploy("specs", "upgrade", script, "--write", "--json")
+    assert json.loads(done.stdout)["written"] is True
+    assert script.read_text() == "print('a')\n"
+    done = edeploy("specs", "upgrade", script)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_upgrade_names_what_is_left_and_does_not_write_half(folder: Path) -> None:
+    script = folder / "old.configure"
+    script.write_text("print hpacucli\n")
+    done = edeploy("specs", "upgrade", script, "--write")
+    assert done.returncode == 1
+    assert f"left to you: {script}:1:7: nothing defines hpacucli" in done.stderr
+    assert script.read_text() == "print(hpacucli)\n"
+    script.write_text("print 'a'\ndef f((a, b)): pass\n")
+    done = edeploy("specs", "upgrade", script, "--write")
+    assert done.returncode == 1
+    assert f"no Python 3: {script}:2:7: " in done.stderr
+    assert script.read_text().startswith("print 'a'")
+
+
 def test_errors_are_told_without_a_traceback(folder: Path) -> None:
     (folder / "bad.specs").write_text("[('a', 'b', 'c')]")
     done = edeploy("specs", "match", "--specs", folder / "bad.specs", "--hw", folder / "m.json")
