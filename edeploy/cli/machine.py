@@ -1,9 +1,11 @@
 """`edeploy machine`: machines, their states and power."""
 
+from datetime import datetime
 from pathlib import Path
 
 import click
 
+from edeploy.cli import hardware_tables
 from edeploy.cli import machine_tables as tables
 from edeploy.cli.operators import JSON_FLAG, SOCKET, show_answer
 from edeploy.errors import EdeployError
@@ -34,11 +36,86 @@ def list_machines(api: OperatorsClient, as_json: bool) -> None:
 
 @command.command()
 @NAME
+@click.argument("part", nargs=-1)
+@click.option("--facts", is_flag=True, help="All items of its last report, or those of PART.")
 @JSON_FLAG
 @click.pass_obj
-def show(api: OperatorsClient, name: str, as_json: bool) -> None:
-    """Show one machine: state, match explained, lease, phases, last report."""
-    show_answer(api.get("machines", name), as_json, tables.one)
+def show(
+    api: OperatorsClient, name: str, part: tuple[str, ...], facts: bool, as_json: bool
+) -> None:
+    """Show one machine: state, match explained, marks, lease, phases; or its hardware.
+
+    PART, with --facts, is a type, or a type and an id: `disk`, `disk sda`.
+    """
+    if len(part) > 2 or (part and not facts):
+        raise click.UsageError("PART is a type and an id, and goes with --facts.")
+    machine = api.one("machines", name)
+    if facts:
+        show_answer(hardware_tables.chosen(machine, part), as_json, hardware_tables.facts)
+    else:
+        show_answer(machine, as_json, tables.one)
+
+
+@command.command()
+@NAME
+@click.argument("other", required=False)
+@click.option("--since", metavar="DATE|REPORT", help="Against the report of then, or number.")
+@click.option("--all", "everything", is_flag=True, help="Also what differs by itself.")
+@JSON_FLAG
+@click.pass_obj
+def diff(
+    api: OperatorsClient,
+    name: str,
+    other: str | None,
+    since: str | None,
+    everything: bool,
+    as_json: bool,
+) -> None:
+    """Show what changed in a machine's hardware, or what OTHER has differently.
+
+    Alone: the last report against the one before; --since takes an earlier one. Links,
+    addresses and measurements are left out, and between two machines also serial numbers
+    and MACs; --all shows them.
+    """
+    if other is not None and since is not None:
+        raise click.UsageError("--since is for one machine; leave OTHER out.")
+    query = {"all": "1"} if everything else {}
+    if other is not None:
+        answer = api.get("machines", name, "diff", other, query=query)
+    else:
+        answer = api.get("machines", name, "diff", query=query | _since(since))
+    show_answer(answer, as_json, hardware_tables.difference)
+
+
+@command.command()
+@NAME
+@click.argument("other")
+@click.option("--yes", is_flag=True, help="Needed: only the record of OTHER is left.")
+@JSON_FLAG
+@click.pass_obj
+def same(api: OperatorsClient, name: str, other: str, yes: bool, as_json: bool) -> None:
+    """Say that NAME is the machine OTHER, with other parts: one record is left.
+
+    It keeps OTHER's name, state and CMDB entry.
+    """
+    if not yes:
+        raise EdeployError(
+            f"the record {name} would become part of {other}, for ever",
+            f"Compare: edeploy machine diff {other} {name} --all. "
+            f"Then: edeploy machine same {name} {other} --yes",
+        )
+    answer = api.post("machines", name, "same", body={"machine": other})
+    show_answer(answer, as_json, tables.changed)
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@JSON_FLAG
+@click.pass_obj
+def new(api: OperatorsClient, names: tuple[str, ...], as_json: bool) -> None:
+    """Say that machines that are held are machines of their own."""
+    answers = [api.post("machines", name, "new") for name in names]
+    show_answer(answers, as_json, tables.all_changed)
 
 
 @command.command()
@@ -97,3 +174,18 @@ def set_endings(
         raise click.UsageError("Nothing to set: give --on-success or --on-failure.")
     wanted = {"on_success": on_success, "on_failure": on_failure}
     show_answer(api.post("machines", name, "settings", body=wanted), as_json, tables.settings)
+
+
+def _since(text: str | None) -> dict[str, str]:
+    """The query of a report's number, or of a date and time of here."""
+    if text is None:
+        return {}
+    if text.isdecimal():
+        return {"report": text}
+    try:
+        return {"at": str(datetime.fromisoformat(text).timestamp())}
+    except ValueError as error:
+        raise click.UsageError(
+            f"--since: {text!r} is no date such as 2026-11-21 or '2026-11-21 03:00', "
+            "and no number of a report."
+        ) from error

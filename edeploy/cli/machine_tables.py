@@ -2,6 +2,7 @@
 
 from rich.console import Console
 
+from edeploy.cli import hardware_tables
 from edeploy.cli.cells import Row, ago, as_row, as_rows, at, new_table, seconds, text
 
 STYLES = {
@@ -34,6 +35,9 @@ def listing(answer: object) -> None:
     for row in rows:
         if row["reason"]:
             Console().print(f"[red]{text(row['name'])}[/red]: {text(row['reason'])}")
+        if row["hold"]:
+            reason = text(row["hold"]).partition("\n")[0]
+            Console().print(f"[red]{text(row['name'])}[/red] is held: {reason} (show)")
 
 
 def one(answer: object) -> None:
@@ -50,6 +54,8 @@ def one(answer: object) -> None:
             value = at(row[key]) if key in ("deadline", "last_seen") else text(row[key])
             facts.add_row(key.replace("_", " "), value)
     console.print(facts)
+    if row["hold"]:
+        console.print(f"\n[bold red]held[/bold red]\n{text(row['hold'])}")
     if row["why"]:
         console.print(f"\n[bold]match[/bold]\n{text(row['why'])}")
     lease = row["lease"]
@@ -62,8 +68,7 @@ def one(answer: object) -> None:
         if lease["plan"]:
             console.print(f"\n[bold]plan[/bold]\n{text(lease['plan'].get('text'))}")
     _phases(console, row["phases"])
-    items = row["report"]
-    console.print(f"\n{len(items) if isinstance(items, list) else 0} items reported (--json)")
+    hardware_tables.known_by(console, row)
 
 
 def history(answer: object) -> None:
@@ -98,6 +103,12 @@ def changed(answer: object) -> None:
     """A machine's new state."""
     row = as_row(answer)
     Console().print(f"{text(row['name'])} is {_state(row)}")
+
+
+def all_changed(answer: object) -> None:
+    """The new states of several machines."""
+    for row in as_rows(answer):
+        changed(row)
 
 
 def settings(answer: object) -> None:
@@ -139,4 +150,5 @@ def _progress(row: Row) -> str:
 def _state(row: Row) -> str:
     state = text(row["state"])
     style = STYLES.get(state)
-    return f"[{style}]{state}[/{style}]" if style else state
+    shown = f"[{style}]{state}[/{style}]" if style else state
+    return f"{shown}, [red]held[/red]" if row.get("hold") else shown

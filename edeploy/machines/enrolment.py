@@ -169,11 +169,15 @@ def _again(
 
 
 def _reason(machine: Machine, doubts: Sequence[Scored]) -> str:
+    """Whose it may be, with the evidence, and what an operator can say to it."""
     names = " or ".join(doubt.known.name for doubt in doubts)
     lines = [f"not clear which machine this is: {names}, or one of its own"]
-    lines += [f"{doubt.known.name}: {doubt.likeness}" for doubt in doubts]
-    lines += [f"edeploy machine same {machine.name} {doubt.known.name} --yes" for doubt in doubts]
-    return "\n".join([*lines, f"edeploy machine new {machine.name}"])
+    lines += [f"as {doubt.known.name}: {doubt.likeness}" for doubt in doubts]
+    lines += [
+        f"if it is: edeploy machine same {machine.name} {doubt.known.name} --yes"
+        for doubt in doubts
+    ]
+    return "\n".join([*lines, f"if it is its own: edeploy machine new {machine.name}"])
 
 
 def _told(verdict: Verdict, now: float) -> JsonObject:

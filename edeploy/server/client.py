@@ -22,9 +22,9 @@ class OperatorsClient:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    def get(self, *path: str) -> object:
+    def get(self, *path: str, query: Mapping[str, str] | None = None) -> object:
         """The answer of GET; EdeployError with the server's own words when it refuses."""
-        return self._ask("GET", path, None)
+        return self._ask("GET", path, None, query)
 
     def post(self, *path: str, body: Mapping[str, object] | None = None) -> object:
         """The answer of POST; EdeployError with the server's own words when it refuses."""
@@ -44,12 +44,18 @@ class OperatorsClient:
             raise EdeployError(f"{self._socket}: {'/'.join(path)}: no list came back")
         return answer
 
-    def _ask(self, method: str, path: tuple[str, ...], body: Mapping[str, object] | None) -> object:
+    def _ask(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        body: Mapping[str, object] | None,
+        query: Mapping[str, str] | None = None,
+    ) -> object:
         url = "http://edeploy/" + "/".join(quote(part, safe="") for part in path)
         transport = httpx.HTTPTransport(uds=str(self._socket))
         try:
             with httpx.Client(transport=transport, timeout=timeouts.API_ANSWER) as client:
-                answer = client.request(method, url, json=body)
+                answer = client.request(method, url, json=body, params=query)
         except httpx.ConnectError as error:
             raise NoServer(
                 f"no server answers on {self._socket}: {error}",

@@ -51,7 +51,7 @@ def _target(session: Session, bmcs: Sequence[Bmc], name: str) -> tuple[Bmc, str 
     if named is not None:
         return named, _machine_of(session, named)
     machine = find(session, name)
-    bmc = next((bmc for bmc in bmcs if _belongs(bmc, machine)), None)
+    bmc = _bmc_of(session, bmcs, machine)
     if bmc is None:
         raise NotFound(
             f"no BMC is known of {machine.name}",
@@ -70,7 +70,16 @@ def _machine_of(session: Session, bmc: Bmc) -> str | None:
     return None
 
 
-def _belongs(bmc: Bmc, machine: Machine) -> bool:
-    if bmc.serial and bmc.serial == machine.serial:
-        return True
-    return bool(bmc.mac) and (bmc.mac or "").lower() in macs(machine)
+def _bmc_of(session: Session, bmcs: Sequence[Bmc], machine: Machine) -> Bmc | None:
+    """By one of its MACs; else by its serial, which must be that of no other machine."""
+    cards = set(macs(machine))
+    by_mac = next((bmc for bmc in bmcs if bmc.mac and bmc.mac.lower() in cards), None)
+    if by_mac is not None:
+        return by_mac
+    found = next((bmc for bmc in bmcs if bmc.serial and bmc.serial == machine.serial), None)
+    if found is not None and _machine_of(session, found) != machine.name:
+        raise Refusal(
+            f"BMC {found.name} has the serial of more than one machine: {found.serial}",
+            "Give the machine's mac in the file of [bmc] file, or use the name of the BMC.",
+        )
+    return found

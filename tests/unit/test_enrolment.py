@@ -165,7 +165,7 @@ def test_a_serial_of_one_and_the_rest_of_another(site: Site) -> None:
     reason = site.hold(mixed)
     assert reason is not None and reason.startswith("not clear which machine this is")
     for name in (one, two):
-        assert f"{name}: " in reason and f"edeploy machine same {mixed} {name} --yes" in reason
+        assert f"as {name}: " in reason and f"edeploy machine same {mixed} {name} --yes" in reason
 
 
 def test_same(site: Site) -> None:
