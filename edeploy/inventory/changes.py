@@ -15,32 +15,45 @@ from edeploy.inventory.identity import disk_marks
 from edeploy.inventory.items import Item, Report
 
 # Types and keys of what comes and goes by itself: links, addresses, clocks, counters, results of
-# benchmarks; and what is of the ramdisk, not of the machine.
+# benchmarks; and what is of the ramdisk, not of the machine. Keys of _BY_PART stand after the id.
 _PASSING = tuple(
     (re.compile(rf"(?:{types})\Z"), re.compile(rf"(?:{keys})\Z", re.IGNORECASE))
     for types, keys in (
-        ("network|infiniband", r"link|link-.*|speed|size|duplex|latency|ipv[46].*|state"),
-        ("network|lldp", r".*(?:ttl|time-to-live|age)"),
+        ("network", r"link|link-.*|speed|size|duplex|latency|ipv[46].*"),
+        ("infiniband", r"state|physical_state|rate|.*lid|lmc"),
+        ("lldp", r".*(?:ttl|time[ -]to[ -]live|age)"),
         ("system", r"(?:os|kernel)/.*"),
+        ("areca", r"(?:hardware|power)/.*"),
+        ("ipmi", r"value|unit"),
         ("cpu", r".*bogomips|.*loops_per_sec|.*bandwidth.*|.*current.*|cur_.*|clock"),
         ("disk", r".*_(?:KBps|IOps).*|nr_requests|scheduler|smart.*"),
+        ("pdisk|ldisk|hpa|megaraid|areca", r".*error_?count.*|.*(?:current|up)_?time.*"),
         ("probe", r".*"),
         (r"sensors?|ipmi-sensors?|hwmon", r".*"),
-        (r".*", r".*(?:temperature|_temp|hours|uptime|rpm|voltage|watts?|amps?)(?:_.*)?"),
+        (r".*", r"pcie_speed|.*(?:temperature|_temp|hours|rpm|voltage|watts?|amps?)(?:_.*)?"),
     )
 )
+_BY_PART = ("system", "areca")
 # What a kernel knows of a part: after another ramdisk was built it is no news of the machine.
 _OF_KERNEL = {
-    "cpu": re.compile(r"flags|.*governor.*|.*_driver"),
-    "network": re.compile(r"driver.*|.*(?:offload|segmentation|checksum|scatter|filter|vlan).*"),
+    "cpu": re.compile(r"flags|microcode|governor|.*_driver"),
+    "numa": re.compile(r"memory"),
+    "network": re.compile(
+        r"(?!(?:serial|vendor|product|businfo|firmware|numa_node|capacity|pcie_.*)\Z).*"
+    ),
 }
-# Of the SMART items only this says something that lasts: the disk's own verdict.
-_SMART_VERDICT = re.compile(r"smart.*(?:health|passed|status|when_failed).*", re.IGNORECASE)
+# Of the SMART items only these say something that lasts: the disk's own verdict. It is compared
+# where both reports have one: whether it is asked for depends on the ramdisk.
+_SMART_VERDICT = re.compile(r"smart.*(?:health|passed|when_failed|critical_warning)", re.IGNORECASE)
+
+# Types of what is heard rather than found, and sometimes is not.
+_HEARD = frozenset({"lldp"})
 
 # What two machines of one kind never have in common.
 _OWN = re.compile(
-    r"serial|uuid|id|.*wwn.*|scsi-id|by-id|mac|mac-address|ipv[46].*|ip-address|default-gateway.*"
-    r"|asset.*|hostname|guid|.*_guid|lldp.*|lid|eui.*|nguid"
+    r".*serial.*|uuid|id|.*wwn.*|scsi-id|by-id|mac|mac-address|ipv[46].*|ip-address|asset.*"
+    r"|default-gateway.*|hostname|.*guid|eui.*|nguid|sasaddress.*|inquirydata",
+    re.IGNORECASE,
 )
 
 LISTED = 6
@@ -129,7 +142,7 @@ def changes(before: Report, after: Report, *, everything: bool = False) -> tuple
         lambda part: (part.type, part.id),
     )
     pairs = _pairs(_parts(before, keep), _parts(after, keep), known)
-    return _changes((pair for pair in pairs if _type(pair) not in blind), renames=everything)
+    return _changes((pair for pair in pairs if _type(pair) not in blind), everything)
 
 
 def differences(a: Report, b: Report, *, everything: bool = False) -> tuple[Change, ...]:
@@ -145,7 +158,7 @@ def differences(a: Report, b: Report, *, everything: bool = False) -> tuple[Chan
         lambda part: (part.type, part.id),
     )
     pairs = _pairs(_parts(a, keep), _parts(b, keep), known)
-    return _changes((pair for pair in pairs if _type(pair) not in blind), renames=False)
+    return _changes((pair for pair in pairs if _type(pair) not in blind), everything)
 
 
 def fingerprint(report: Report) -> str:
@@ -167,13 +180,13 @@ def _any(_item: Item) -> bool:
 
 
 def _lasting(item: Item) -> bool:
-    key = f"{item.id}/{item.key}" if item.type == "system" else item.key
+    key = f"{item.id}/{item.key}" if item.type in _BY_PART else item.key
     return _lasts(item.type, key)
 
 
 @lru_cache(maxsize=8192)
 def _lasts(type_: str, key: str) -> bool:
-    if _SMART_VERDICT.match(key):
+    if _SMART_VERDICT.fullmatch(key):
         return True
     return not any(types.match(type_) and keys.match(key) for types, keys in _PASSING)
 
@@ -191,16 +204,15 @@ def _of_kernel(item: Item) -> bool:
 
 
 def _comparable(item: Item) -> bool:
-    return _lasting(item) and not _OWN.fullmatch(item.key)
+    return _lasting(item) and item.type not in _HEARD and not _OWN.fullmatch(item.key)
 
 
 def _unseen(a: Report, b: Report) -> set[str]:
-    """The types of which a report has nothing while it says that a probe failed."""
+    """The types of which a report has nothing: a probe failed, or nobody was heard."""
     found: set[str] = set()
     types = [{item.type for item in report.items} for report in (a, b)]
     for own, other in (types, types[::-1]):
-        if "probe" in own:
-            found |= other - own
+        found |= other - own if "probe" in own else _HEARD & (other - own)
     return found
 
 
@@ -267,21 +279,29 @@ def _type(pair: _Pair) -> str:
     return _place(pair)[0]
 
 
-def _changes(pairs: Iterable[_Pair], *, renames: bool) -> tuple[Change, ...]:
-    return tuple(change for a, b in pairs for change in _change(a, b, renames))
+def _changes(pairs: Iterable[_Pair], everything: bool) -> tuple[Change, ...]:
+    return tuple(change for a, b in pairs for change in _change(a, b, everything))
 
 
-def _change(a: _Part | None, b: _Part | None, renames: bool) -> Iterator[Change]:
-    facts = tuple(_facts(a.facts if a else (), b.facts if b else ()))
+def _change(a: _Part | None, b: _Part | None, everything: bool) -> Iterator[Change]:
+    facts = tuple(
+        fact
+        for fact in _facts(a.facts if a else (), b.facts if b else ())
+        if everything or not _verdict_of_one(fact)
+    )
     if a is None or b is None:
         part = a or b
-        if part is not None:
+        if part is not None and facts:
             change = "gone" if b is None else "new"
             yield Change(change, part.type, a.id if a else None, b.id if b else None, facts)
     elif facts:
         yield Change("changed", a.type, a.id, b.id, facts)
-    elif renames and a.id != b.id:
+    elif everything and a.id != b.id:
         yield Change("renamed", a.type, a.id, b.id, ())
+
+
+def _verdict_of_one(fact: Fact) -> bool:
+    return None in (fact.before, fact.after) and _SMART_VERDICT.fullmatch(fact.key) is not None
 
 
 def _facts(a: Iterable[tuple[str, str]], b: Iterable[tuple[str, str]]) -> Iterator[Fact]:

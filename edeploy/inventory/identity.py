@@ -18,6 +18,11 @@ KINDS = (SERIAL, UUID, BOARD, CHASSIS, MAC, DISK)
 _BMC_DRIVERS = frozenset({"cdc_ether", "cdc_eem", "cdc_ncm", "cdc_subset", "rndis_host"})
 
 
+# Where a disk's mark is from, the best first; the last is of disks behind RAID controllers.
+_SOURCES = ("wwn", "scsi", "serial", "told")
+_TOLD = ("SMART/serial_number", "serial_number")
+
+
 class Mark(NamedTuple):
     """Something that only one machine should have; `value` is brought to one form."""
 
@@ -109,7 +114,7 @@ def disk_marks(report: Report) -> dict[str, str]:
     for item in report.all("disk"):
         found.setdefault(item.id, {}).update(_disk_names(item))
     return {
-        name: next(known[source] for source in ("wwn", "scsi", "serial") if source in known)
+        name: next(known[source] for source in _SOURCES if source in known)
         for name, known in found.items()
         if known and "usb" not in known
     }
@@ -119,10 +124,10 @@ def _disk_names(item: Item) -> Iterator[tuple[str, str]]:
     value = item.value.strip()
     if item.key == "id" and value.startswith("usb-"):
         yield "usb", value
-    elif item.key == "serial":
+    elif item.key == "serial" or item.key in _TOLD:
         serial = junk.disk_serial(value)
         if serial:
-            yield "serial", serial
+            yield ("serial" if item.key == "serial" else "told"), serial
     elif item.key == "wwn-id" or (item.key in ("id", "scsi-id") and value.startswith("wwn-")):
         wwn = junk.wwn(value)
         if wwn:

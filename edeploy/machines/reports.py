@@ -12,16 +12,25 @@ from edeploy.machines.records import note
 from edeploy.machines.refusal import NotFound
 from edeploy.machines.schema import Machine, ReportRow
 
+NEIGHBOUR = "lldp"
+"""The type of the items about what is at the other end of a cable."""
+
 KEPT = 20
 """Reports kept of each machine, the newest; one that says nothing new makes no new row."""
 
 
 def store(session: Session, machine: Machine, report: Report, *, now: float) -> None:
-    """Keep the report; an event says what changed since the last one."""
-    body = json.dumps(report.rows(), ensure_ascii=False)
-    digest = fingerprint(report)
+    """Keep the report; an event says what changed since the last one.
+
+    Neighbours are heard some time after a report, if at all: one without them keeps those that
+    were heard before.
+    """
     rows = history(session, machine)
     newest = rows[0] if rows else None
+    if newest is not None and not report.all(NEIGHBOUR):
+        report = Report((*report.items, *read(newest).all(NEIGHBOUR)))
+    body = json.dumps(report.rows(), ensure_ascii=False)
+    digest = fingerprint(report)
     changed = changes(read(newest), report) if newest and newest.sha256 != digest else ()
     if newest is not None and not changed:
         newest.last, newest.sha256 = now, digest

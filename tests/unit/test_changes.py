@@ -88,7 +88,14 @@ PASSING = [
     ("disk", "sda", "smart_power_on_hours", "1000", "1001"),
     ("system", "kernel", "version", "6.1.1", "6.1.2"),
     ("system", "kernel", "cmdline", "a", "b"),
-    ("ipmi", "sensor", "cpu_temperature", "40", "41"),
+    ("ipmi", "CPU1_Temp", "value", "40", "41"),
+    ("network", "eth0", "pcie_speed", "2.5", "8"),
+    ("infiniband", "card0_port1", "physical_state", "LinkUp", "Polling"),
+    ("infiniband", "card0_port1", "sm_lid", "1", "2"),
+    ("areca", "hardware", "CPU Fan", "2596", "2601"),
+    ("pdisk", "disk0", "DriveTemperature", "30", "31"),
+    ("pdisk", "disk0", "OtherErrorCount", "0", "1"),
+    ("lldp", "eth0", "Time to Live", "120", "119"),
     ("probe", "disks", "error", "not done after 60 s", "TypeError"),
 ]
 
@@ -106,7 +113,13 @@ LASTING = [
     ("firmware", "bios", "version", "2.1.3", "2.2.0"),
     ("network", "eth0", "driver", "tg3", "bnx2x"),
     ("memory", "bank:0", "clock", "1600000000", "1333000000"),
-    ("disk", "sda", "smart_health", "PASSED", "FAILED"),
+    ("disk", "sda", "SMART/health", "OK", "FAILED"),
+    ("disk", "sda", "SMART/Reallocated_Sector_Ct(5)/when_failed", "NEVER", "FAILING_NOW"),
+    ("network", "eth0", "pcie_width", "8", "4"),
+    ("lldp", "eth0", "switch", "tor-1", "tor-2"),
+    ("hpa", "slot_0", "cache_status", "OK", "Permanently Disabled"),
+    ("megaraid", "Controller_0", "Degraded", "0", "1"),
+    ("memory", "bank:0", "configured_clock", "1600000000", "1333000000"),
     ("system", "boot", "firmware", "bios", "uefi"),
     ("ipmi", "lan", "ip-address", "10.0.0.1", "10.0.0.2"),
 ]
@@ -132,6 +145,19 @@ def test_another_ramdisk_is_no_news() -> None:
     ]
 
 
+def test_what_was_not_asked_or_not_heard_is_no_news() -> None:
+    """Another ramdisk has smartctl; a switch was silent."""
+    more = Report(
+        (
+            *A.report().items,
+            Item("disk", "sda", "SMART/health", "OK"),
+            Item("disk", "sda{megaraid,8}", "SMART/health", "OK"),
+            Item("lldp", "eth0", "switch", "tor-1"),
+        )
+    )
+    assert said(A.report(), more) == said(more, A.report()) == []
+
+
 def test_of_long_lists_what_differs_is_shown() -> None:
     flags = " ".join(f"flag{number}" for number in range(40))
     before = report(("cpu", "physical_0", "flags", f"{flags} vmx"))
@@ -153,6 +179,10 @@ def test_a_probe_that_failed_is_no_disk_that_is_gone() -> None:
 def test_two_machines_of_a_kind() -> None:
     assert differences(A.report(), server(2).report()) == ()
     assert differences(A.report(), server(2).report(), everything=True) != ()
+    cabled = [
+        Report((*server(n).report().items, Item("lldp", "eth0", "port", f"Eth{n}"))) for n in (1, 2)
+    ]
+    assert differences(*cabled) == ()
     less = server(2).but(disks=("WD5X",))
     found = [str(change) for change in differences(A.report(), less.report())]
     assert found == ["disk sdb gone"]

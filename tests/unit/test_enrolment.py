@@ -331,6 +331,20 @@ def test_reports_are_kept_while_they_differ(site: Site) -> None:
         assert reports.read(rows[0]).value("disk", "sda", "serial") == f"WD{number}00X"
 
 
+def test_neighbours_are_kept_until_others_are_heard(site: Site) -> None:
+    def heard(switch: str) -> Report:
+        return Report((*A.report().items, Item("lldp", "eth0", "switch", switch)))
+
+    name = site.report(A)
+    for said in (heard("tor-1"), A.report()):
+        site.report(said)
+        with site.database.read() as session:
+            assert reports.last_report(session, find(session, name)) == heard("tor-1")
+    assert site.events(name, "hardware-changed") == []
+    site.report(heard("tor-2"))
+    assert site.events(name, "hardware-changed") == ["lldp eth0 switch tor-1 → tor-2"]
+
+
 def test_diff(site: Site) -> None:
     name = site.report(A)
     with site.database.read() as session:

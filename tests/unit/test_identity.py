@@ -129,6 +129,8 @@ def test_a_disk_is_its_wwn_or_its_serial() -> None:
     old = ("sda", "id", "scsi-36c81f660e62119001af2530b0a392ced")
     new = ("sda", "id", "wwn-0x6c81f660e62119001af2530b0a392ced")
     assert disks(old) == disks(new) == disks(old, new) != ()
+    behind = (("sda{cciss,0}", "SMART/serial_number", "WD1X"), ("1I:1:1", "serial_number", "WD2X"))
+    assert disks(*behind) == ("wd1x", "wd2x")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ from fleet import Parts, server
 
 from edeploy.inventory.identity import identify
 from edeploy.inventory.items import read_report
-from edeploy.inventory.likeness import OTHER, SAME, Known, Verdict, booting, decide, likeness
+from edeploy.inventory.likeness import (
+    OTHER,
+    SAME,
+    WEIGHTS,
+    Known,
+    Verdict,
+    booting,
+    decide,
+    likeness,
+)
 
 A, B = server(1), server(2)
 OTHER_CARDS = ("ac:1f:6b:00:00:01", "ac:1f:6b:00:00:02")
@@ -211,6 +220,18 @@ def test_firmware_that_asks_for_its_script() -> None:
     assert asks(B.macs[0], B.uuid, A.serial, A) is None  # another machine with its serial
     assert asks(A.macs[0], B.uuid, B.serial, A) is None  # its card in another machine
     assert asks(B.macs[0], A.uuid, A.serial, A, B) is None  # not clear: the report will tell
+
+
+def test_the_reference_has_the_points() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/identity.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    told = {row[1].strip(" `"): (row[3].split()[0], row[4].strip()) for row in rows}
+    counted = {
+        kind: (f"+{weight.agrees}", f"-{weight.differs}" if weight.differs else "0")
+        for kind, weight in WEIGHTS.items()
+    }
+    assert told == counted
+    assert f"**{SAME} points or more**" in page and f"**{OTHER} or less**" in page
 
 
 @pytest.mark.skipif(not REAL, reason="no real reports here: ../shared/data")

@@ -20,6 +20,7 @@ _FACTS = (
     ("system", "motherboard", "vendor", "board_vendor"),
     ("system", "motherboard", "version", "board_version"),
     ("system", "motherboard", "serial", "board_serial"),
+    ("system", "chassis", "serial", "chassis_serial"),
     ("firmware", "bios", "vendor", "bios_vendor"),
     ("firmware", "bios", "version", "bios_version"),
     ("firmware", "bios", "date", "bios_date"),
