@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import selectors
 import shlex
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO
 
@@ -51,21 +54,24 @@ def run(
     timeout: float | None = 120,
     check: bool = True,
     log: IO[str] | None = None,
+    on_line: Callable[[str], None] | None = None,
 ) -> Done:
     """Run a program and wait for it; its own process group, so that a time-out ends it whole.
 
     `env` is added to this process's own, with LC_ALL=C.UTF-8; `timeout` is in seconds;
-    with `log`, all output goes there (it must be a real file) and `out` and `err` are empty.
+    with `log`, all output goes there (it must be a real file) and `out` and `err` are empty;
+    `on_line` hears each line of output as it comes, and `out` then has stderr's lines as well.
     Raises ProgramMissing, and ProgramFailed when `check` or at the time-out.
     """
     words = tuple(os.fspath(word) for word in argv)
     target = log if log is not None else subprocess.PIPE
+    apart = log is None and on_line is None
     try:
         child = subprocess.Popen(
             words,
             stdin=subprocess.PIPE,
             stdout=target,
-            stderr=subprocess.STDOUT if log is not None else subprocess.PIPE,
+            stderr=subprocess.PIPE if apart else subprocess.STDOUT,
             env={**os.environ, "LC_ALL": "C.UTF-8", **(env or {})},
             cwd=cwd,
             text=True,
@@ -81,7 +87,10 @@ def run(
     except OSError as error:
         raise ProgramFailed(f"{pasteable(words)}: {error.strerror}") from error
     try:
-        out, err = child.communicate(stdin, timeout=timeout)
+        if on_line is not None and log is None:
+            out, err = _tell(child, stdin, timeout, on_line), ""
+        else:
+            out, err = child.communicate(stdin, timeout=timeout)
     except subprocess.TimeoutExpired as error:
         _end(child)
         raise ProgramFailed(f"{pasteable(words)}: not done after {timeout:g} s, ended") from error
@@ -102,6 +111,39 @@ def failure(done: Done) -> ProgramFailed:
     lines = (done.err.strip() or done.out.strip()).splitlines()[-LAST_LINES:]
     text = "".join(f"\n  | {line}" for line in lines)
     return ProgramFailed(f"{pasteable(done.argv)}: {how}{text}", code=done.code)
+
+
+def _tell(
+    child: subprocess.Popen[str],
+    stdin: str,
+    timeout: float | None,
+    on_line: Callable[[str], None],
+) -> str:
+    """All output of `child`, each line told as it comes. Raises TimeoutExpired."""
+    deadline = None if timeout is None else time.monotonic() + timeout
+    if child.stdin is None or child.stdout is None:
+        raise ValueError("the child has no pipes")
+    with suppress(BrokenPipeError), child.stdin as pipe:
+        pipe.write(stdin)
+    # `communicate`, which reaps the child at a time-out, would flush it.
+    child.stdin = None
+    whole, told = bytearray(), 0
+    with selectors.DefaultSelector() as selector:
+        selector.register(child.stdout, selectors.EVENT_READ)
+        while True:
+            left = None if deadline is None else max(0.0, deadline - time.monotonic())
+            if not selector.select(left):
+                raise subprocess.TimeoutExpired(child.args, timeout or 0.0)
+            data = os.read(child.stdout.fileno(), 1 << 16)
+            whole += data
+            end = len(whole) if not data else whole.rfind(b"\n") + 1
+            for line in whole[told:end].decode("utf-8", "replace").splitlines():
+                on_line(line)
+            told = max(told, end)
+            if not data:
+                break
+    child.wait(None if deadline is None else max(0.0, deadline - time.monotonic()))
+    return whole.decode("utf-8", "replace")
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -103,5 +103,29 @@ def test_output_may_go_to_a_log(program: Path, tmp_path: Path) -> None:
     assert (tmp_path / "log").read_text() == "out\nerr\n"
 
 
+def test_lines_are_told_while_the_program_runs(program: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "go")
+    write(program, f"cat; echo first; echo second >&2; read word < {tmp_path}/go; printf $word")
+    heard: list[str] = []
+
+    def hear(line: str) -> None:
+        heard.append(line)
+        if line == "second":
+            (tmp_path / "go").write_text("last\n")
+
+    done = run(["fake"], stdin="given\n", on_line=hear)
+    assert heard == ["given", "first", "second", "last"]
+    assert done.out == "given\nfirst\nsecond\nlast"
+
+
+def test_a_time_out_ends_a_program_that_is_listened_to(program: Path, tmp_path: Path) -> None:
+    write(program, f"echo $$; echo $$ >{tmp_path}/pid; exec tail -f /dev/null")
+    heard: list[str] = []
+    with pytest.raises(ProgramFailed, match=r"fake: not done after 1 s, ended"):
+        run(["fake"], timeout=1, on_line=heard.append)
+    assert heard == [(tmp_path / "pid").read_text().strip()]
+    assert ends(heard[0])
+
+
 def test_the_command_can_be_pasted() -> None:
     assert pasteable(["a", "b c", "$x"]) == "a 'b c' '$x'"
