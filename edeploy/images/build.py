@@ -14,7 +14,7 @@ from pathlib import Path
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
-from edeploy.images import archive, debian, manifest
+from edeploy.images import archive, debian, manifest, trees
 from edeploy.images.inputs import inputs_digest
 from edeploy.images.mirrors import host_suite
 from edeploy.images.recipe import Recipe
@@ -87,7 +87,7 @@ def build_image(
 
 def _write_manifest(workshop: _Workshop) -> tuple[int, int]:
     """Writes the manifest; bytes in files (hard links once) and number of paths."""
-    entries = manifest.scan(workshop.bench.tree)
+    entries = trees.scan(workshop.bench.tree)
     atomic.write(workshop.parts.manifest, manifest.dump(entries))
     size = sum(entry.size for entry in entries if entry.links in (b"", entry.path))
     return size, len(entries)

@@ -20,6 +20,7 @@ MODULES = (
     "images/__init__.py",
     "images/manifest.py",
     "images/parallel.py",
+    "images/trees.py",
     "node/**/*.py",
 )
 # The oldest time that a ZIP can tell: equal modules give equal bytes.

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 
 from edeploy.errors import EdeployError
-from edeploy.images import archive, manifest
+from edeploy.images import archive, manifest, trees
 from edeploy.images.store import Image
 
 
@@ -28,7 +28,7 @@ def verify_tree(tree: Path, manifest_file: Path) -> list[str]:
     """How the tree at `tree` differs, a line each. Raises BadManifest, EdeployError."""
     try:
         entries = manifest.parse(manifest_file.read_bytes())
-        return [str(difference) for difference in manifest.check(tree, entries)]
+        return [str(difference) for difference in trees.check(tree, entries)]
     except OSError as error:
         raise EdeployError(f"{error.filename}: {error.strerror}") from error
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edeploy.errors import EdeployError
-from edeploy.images import manifest
+from edeploy.images import manifest, trees
 from edeploy.inventory.items import Item, Report
 from edeploy.node.cmdline import Arguments
 from edeploy.node.detect.disks import all_disks
@@ -214,7 +214,7 @@ def publish(desk: Desk, tree: Path) -> None:
         check=True, capture_output=True,
     ).stdout  # fmt: skip
     archive = subprocess.run(["zstd", "-q"], input=plain, check=True, capture_output=True).stdout
-    text = manifest.dump(manifest.scan(tree))
+    text = manifest.dump(trees.scan(tree))
     desk.files.update({"/images/a": archive, "/images/m": text})
     desk.image = {
         "archive": "/images/a",
@@ -393,7 +393,7 @@ class TestFetchAndVerify:
     ) -> None:
         for phase in (configure, fetch, verify):
             phase(context)
-        assert manifest.check(context.root, manifest.scan(published)) == []
+        assert trees.check(context.root, trees.scan(published)) == []
         caps = subprocess.run(
             ["getcap", context.root / "usr/bin/ping4"], capture_output=True, text=True, check=True
         )

@@ -8,7 +8,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edeploy.images import manifest
+from edeploy.images import manifest, trees
 from edeploy.images.manifest import BadManifest, Entry
 
 NAMES = st.binary(min_size=1, max_size=20).filter(
@@ -76,7 +76,7 @@ def test_files_with_any_name(files: dict[bytes, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name, content in files.items():
             Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(content)
-        found = manifest.scan(folder, workers=1)
+        found = trees.scan(folder, workers=1)
         assert {entry.path for entry in found} == {b".", *files}
         again = manifest.parse(manifest.dump(found))
-        assert manifest.check(folder, again, workers=1) == []
+        assert trees.check(folder, again, workers=1) == []

@@ -31,6 +31,7 @@ SHIPPED = (
     "images/__init__.py",
     "images/manifest.py",
     "images/parallel.py",
+    "images/trees.py",
 )
 ON_MACHINES = [
     path
@@ -43,7 +44,8 @@ FOR_NODE = (
     "edeploy.node",
     "edeploy.inventory",
     "edeploy.images.manifest",
-    "edeploy.images.parallel",  # the manifest's check stands on it
+    "edeploy.images.trees",
+    "edeploy.images.parallel",  # the check of trees stands on it
     "edeploy.errors",
     "edeploy.run",
     "edeploy.atomic",

@@ -10,7 +10,7 @@ from click.testing import CliRunner, Result
 from edeploy.cli.image import command as image
 from edeploy.cli.role import command as role
 from edeploy.errors import EdeployError
-from edeploy.images import archive, manifest
+from edeploy.images import archive, manifest, trees
 from edeploy.images.store import Record, Store, record_text
 
 
@@ -30,7 +30,7 @@ def store(tmp_path: Path) -> Store:
     (place.tree / "etc").mkdir(parents=True)
     (place.tree / "etc/motd").write_text("hello\n")
     os.link(place.tree / "etc/motd", place.tree / "motd")
-    place.manifest.write_bytes(manifest.dump(manifest.scan(place.tree)))
+    place.manifest.write_bytes(manifest.dump(trees.scan(place.tree)))
     archive.pack(place.tree, place.archive)
     sums = [archive.sha256_of(path) for path in (place.archive, place.manifest)]
     place.record_file.write_text(record_text(Record("in", 4, 6, 9, sums[0], sums[1], 1.0)))

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from edeploy.errors import EdeployError
-from edeploy.images import manifest
+from edeploy.images import manifest, trees
 from edeploy.images.manifest import BadManifest, Entry
 
 SHA = "0" * 64
@@ -40,23 +40,23 @@ def tree(tmp_path: Path) -> Path:
 
 
 def entries_by_path(root: Path) -> dict[bytes, Entry]:
-    return {entry.path: entry for entry in manifest.scan(root)}
+    return {entry.path: entry for entry in trees.scan(root)}
 
 
 def differences(root: Path, entries: list[Entry]) -> list[str]:
-    return [str(difference) for difference in manifest.check(root, entries)]
+    return [str(difference) for difference in trees.check(root, entries)]
 
 
 def test_a_tree_is_its_own_manifest(tree: Path) -> None:
-    entries = manifest.scan(tree)
+    entries = trees.scan(tree)
     data = manifest.dump(entries)
     assert manifest.parse(data) == entries
-    assert manifest.dump(manifest.scan(tree, workers=1)) == data
-    assert manifest.check(tree, entries) == []
+    assert manifest.dump(trees.scan(tree, workers=1)) == data
+    assert trees.check(tree, entries) == []
 
 
 def test_what_is_written(tree: Path) -> None:
-    lines = manifest.dump(manifest.scan(tree)).decode().splitlines()
+    lines = manifest.dump(trees.scan(tree)).decode().splitlines()
     assert lines[0] == "#edeploy-manifest 1"
     assert lines[1].startswith(". type=dir mode=0755 ")
     assert lines[2].startswith("!first type=file ")
@@ -74,16 +74,16 @@ def test_what_is_written(tree: Path) -> None:
 
 def test_progress_counts_the_bytes_of_files(tree: Path) -> None:
     seen: list[tuple[int, int]] = []
-    entries = manifest.scan(tree, on_progress=lambda done, total: seen.append((done, total)))
+    entries = trees.scan(tree, on_progress=lambda done, total: seen.append((done, total)))
     total = sum(entry.size for entry in entries)
     assert seen[-1] == (total, total)
     seen.clear()
-    manifest.check(tree, entries, on_progress=lambda done, total: seen.append((done, total)))
+    trees.check(tree, entries, on_progress=lambda done, total: seen.append((done, total)))
     assert seen[-1] == (total, total)
 
 
 def test_content_of_equal_size_and_time(tree: Path) -> None:
-    entries = manifest.scan(tree)
+    entries = trees.scan(tree)
     about = os.stat(tree / "!first")
     (tree / "!first").write_bytes(b"z")
     os.utime(tree / "!first", ns=(about.st_atime_ns, about.st_mtime_ns))
@@ -92,7 +92,7 @@ def test_content_of_equal_size_and_time(tree: Path) -> None:
 
 
 def test_each_property_is_compared(tree: Path) -> None:
-    entries = manifest.scan(tree)
+    entries = trees.scan(tree)
     os.chmod(tree / "!first", 0o600)
     os.utime(tree / "pipe", ns=(0, 5))
     os.truncate(tree / "holes", 9)
@@ -113,7 +113,7 @@ def test_each_property_is_compared(tree: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="changing owners needs root")
 def test_owner_and_device(tree: Path) -> None:
     os.mknod(tree / "null", 0o600 | 0o020000, os.makedev(1, 3))
-    entries = manifest.scan(tree)
+    entries = trees.scan(tree)
     assert next(e for e in entries if e.path == b"null").device == (1, 3)
     (tree / "null").unlink()
     os.mknod(tree / "null", 0o600 | 0o020000, os.makedev(1, 5))
@@ -124,7 +124,7 @@ def test_owner_and_device(tree: Path) -> None:
 
 
 def test_hard_links_split_and_joined(tree: Path) -> None:
-    entries = manifest.scan(tree)
+    entries = trees.scan(tree)
     copy = (tree / "bin/tool2").read_bytes()
     (tree / "bin/tool2").unlink()
     (tree / "bin/tool2").write_bytes(copy)
@@ -141,7 +141,7 @@ def test_links_out_of_the_tree_are_no_group(tree: Path, tmp_path: Path) -> None:
 
 
 def test_missing_extra_and_changed_types(tree: Path) -> None:
-    entries = manifest.scan(tree)
+    entries = trees.scan(tree)
     subprocess.run(["rm", "-r", tree / "bin"], check=True)
     (tree / "bin").symlink_to("/usr/bin")
     (tree / "new").mkdir()
@@ -164,7 +164,7 @@ def test_a_socket_is_refused(tree: Path) -> None:
         finally:
             os.chdir(here)
     with pytest.raises(EdeployError, match="sock: a socket"):
-        manifest.scan(tree)
+        trees.scan(tree)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from edeploy.errors import EdeployError
-from edeploy.images import manifest
-from edeploy.images.manifest import Difference
+from edeploy.images import manifest, trees
+from edeploy.images.trees import Difference
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.image import ImageFacts, ask_image
 from edeploy.node.install.mounts import Mount, below
@@ -28,7 +28,7 @@ def verify(context: InstallContext) -> None:
     """Check the whole new root. Raises NotTheImage with the first differences."""
     entries = manifest.parse(read_manifest(context, ask_image(context)))
     forget_cached()
-    found = manifest.check(
+    found = trees.check(
         context.root,
         entries,
         on_progress=lambda done, total: context.progress(done, total, "bytes"),
