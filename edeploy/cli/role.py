@@ -40,7 +40,7 @@ def ls(roles: Path, as_json: bool) -> None:
         return
     table = Table("role", "comes from", "packages", "kernel", box=None)
     for recipe in recipes:
-        parents = " → ".join(layer.role for layer in recipe.layers[:-1])
+        parents = " → ".join(part.role for part in recipe.parts[:-1])
         table.add_row(recipe.name, parents, str(len(recipe.packages)), recipe.kernel or "none")
     Console().print(table)
 
@@ -86,7 +86,7 @@ def _mistakes(roles: Path, name: str) -> list[EdeployError]:
 def _facts(recipe: Recipe) -> dict[str, object]:
     return {
         "name": recipe.name,
-        "roles": [layer.role for layer in recipe.layers],
+        "roles": [part.role for part in recipe.parts],
         "suite": recipe.suite or None,
         "packages": list(recipe.packages),
         "kernel": recipe.kernel,
@@ -100,8 +100,8 @@ def _facts(recipe: Recipe) -> dict[str, object]:
             }
             for each in recipe.repositories
         ],
-        "files": [str(layer.files) for layer in recipe.layers if layer.files],
-        "scripts": [str(layer.script) for layer in recipe.layers if layer.script],
+        "files": [str(part.files) for part in recipe.parts if part.files],
+        "scripts": [str(part.script) for part in recipe.parts if part.script],
         "services": {"enable": list(recipe.enable), "disable": list(recipe.disable)},
         "users": [{**vars(user), "groups": list(user.groups)} for user in recipe.users],
         "variables": dict(recipe.variables),
@@ -113,7 +113,7 @@ def _facts(recipe: Recipe) -> dict[str, object]:
 def _lines(recipe: Recipe) -> list[tuple[str, str, str]]:
     origin = recipe.origins.get
     lines = [
-        ("roles", " → ".join(layer.role for layer in recipe.layers), ""),
+        ("roles", " → ".join(part.role for part in recipe.parts), ""),
         ("suite", recipe.suite or "as the machine that builds", origin("suite", "")),
         ("kernel", recipe.kernel or "none", origin("kernel", "")),
     ]
@@ -123,8 +123,8 @@ def _lines(recipe: Recipe) -> list[tuple[str, str, str]]:
          origin(f"repositories.{each.name}", ""))
         for each in recipe.repositories
     ]  # fmt: skip
-    lines += [("files", str(layer.files), "") for layer in recipe.layers if layer.files]
-    lines += [("script", str(layer.script), "") for layer in recipe.layers if layer.script]
+    lines += [("files", str(part.files), "") for part in recipe.parts if part.files]
+    lines += [("script", str(part.script), "") for part in recipe.parts if part.script]
     for what, units in (("enable", recipe.enable), ("disable", recipe.disable)):
         lines += [(what, unit, origin(f"services.{unit}", "")) for unit in units]
     lines += [

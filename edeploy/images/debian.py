@@ -139,8 +139,8 @@ def _mmdebstrap_options(recipe: Recipe, bench: Bench) -> Iterator[str]:
     # A build that loses power is thrown away: nothing in it needs to be on the disk early.
     yield "--dpkgopt=force-unsafe-io"
     yield "--dpkgopt=force-confold"
-    for layer in recipe.layers:
-        folder = layer.files / "etc/dpkg/dpkg.cfg.d" if layer.files else None
+    for part in recipe.parts:
+        folder = part.files / "etc/dpkg/dpkg.cfg.d" if part.files else None
         for path in sorted(folder.iterdir()) if folder and folder.is_dir() else []:
             yield f"--dpkgopt={path}"
     cache = shlex.quote(str(bench.cache))
@@ -276,14 +276,14 @@ def _finish_users(recipe: Recipe, bench: Bench) -> None:
 
 
 def _run_scripts(recipe: Recipe, bench: Bench, on_step: Callable[[str], None]) -> None:
-    for layer in recipe.layers:
-        if layer.script:
-            on_step(f"running {layer.script}")
+    for part in recipe.parts:
+        if part.script:
+            on_step(f"running {part.script}")
             _in_tree(
                 bench,
-                [f"{SHARED}/{layer.script.relative_to(layer.folder)}"],
-                what=str(layer.script),
-                shared=layer.folder,
+                [f"{SHARED}/{part.script.relative_to(part.folder)}"],
+                what=str(part.script),
+                shared=part.folder,
                 timeout=timeouts.ROLE_SCRIPT,
                 env={"ROLE": recipe.name, **recipe.variables},
             )

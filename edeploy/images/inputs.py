@@ -34,12 +34,12 @@ def _inputs(recipe: Recipe, suite: str) -> Iterator[tuple[str, bytes]]:
     yield "recipe", json.dumps(_facts(recipe, suite), sort_keys=True).encode()
     for path, source in overlay_files(recipe).items():
         yield f"files {path} {overlay_mode(source):o}", _content(source)
-    for layer in recipe.layers:
-        if layer.script:
+    for part in recipe.parts:
+        if part.script:
             # A script may read whatever else is in its role's folder.
-            for source in sorted(layer.folder.rglob("*")):
-                name = source.relative_to(layer.folder)
-                yield f"role {layer.role} {name} {overlay_mode(source):o}", _content(source)
+            for source in sorted(part.folder.rglob("*")):
+                name = source.relative_to(part.folder)
+                yield f"role {part.role} {name} {overlay_mode(source):o}", _content(source)
     for repository in recipe.repositories:
         yield f"key {repository.name}", repository.key.read_bytes()
     yield "node", node_bytes()
@@ -56,7 +56,7 @@ def _content(source: Path) -> bytes:
 def _facts(recipe: Recipe, suite: str) -> dict[str, object]:
     return {
         "name": recipe.name,
-        "layers": [layer.role for layer in recipe.layers],
+        "roles": [part.role for part in recipe.parts],
         "suite": suite,
         "packages": recipe.packages,
         "repositories": [

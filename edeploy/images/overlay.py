@@ -29,10 +29,10 @@ def write_overlay(recipe: Recipe, folder: Path) -> None:
 def overlay_files(recipe: Recipe) -> dict[str, Path]:
     """Path in the tree → the file, link or folder to put there, folders before what is in them."""
     found: dict[str, Path] = {}
-    for layer in recipe.layers:
-        if layer.files:
-            for source in layer.files.rglob("*"):
-                found[str(source.relative_to(layer.files))] = source
+    for part in recipe.parts:
+        if part.files:
+            for source in part.files.rglob("*"):
+                found[str(source.relative_to(part.files))] = source
     return dict(sorted(found.items()))
 
 

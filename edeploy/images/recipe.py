@@ -39,7 +39,7 @@ class BadRecipe(BadYaml):
 
 
 @dataclass(frozen=True)
-class Layer:
+class Part:
     """What a role brings of its own: its folder, overlay and script (None: it has none)."""
 
     role: str
@@ -76,11 +76,14 @@ class User:
 class Recipe:
     """A role and its parents in one, parents first. `suite` "" means the build machine's own.
 
-    `origins` tells for each part (`packages.nginx`, `kernel`) the file and line that it is from.
+    `parent` is the same of the role that this one is built on: the one before it in `parts`,
+    with all that comes before that. Suite and kernel are those of the whole line, so that a
+    parent does not bring what its child replaces. `origins` tells for each part
+    (`packages.nginx`, `kernel`) the file and line that it is from.
     """
 
     name: str
-    layers: tuple[Layer, ...]
+    parts: tuple[Part, ...]
     suite: str = ""
     packages: tuple[str, ...] = ()
     repositories: tuple[Repository, ...] = ()
@@ -91,6 +94,7 @@ class Recipe:
     variables: Mapping[str, str] = field(default_factory=dict)
     exclude: tuple[str, ...] = ()
     origins: Mapping[str, str] = field(default_factory=dict)
+    parent: Recipe | None = None
 
 
 def role_names(roles_dir: Path) -> list[str]:
@@ -100,15 +104,26 @@ def role_names(roles_dir: Path) -> list[str]:
 
 def load_recipe(roles_dir: Path, name: str) -> Recipe:
     """The flattened recipe of role `name`. Raises NoSuchRole and BadRecipe."""
-    merged = _Merged(name)
-    for layer, found in _line_of_roles(roles_dir, name):
-        merged.add(layer, found)
-    return merged.recipe()
+    line = _line_of_roles(roles_dir, name)
+    merged = _Merged(line)
+    recipe = None
+    for part, found in line:
+        merged.add(part, found)
+        recipe = merged.recipe(part.role, recipe)
+    if recipe is None:
+        raise NoSuchRole(f"there is no role {name!r}")
+    return recipe
 
 
-def _line_of_roles(roles_dir: Path, name: str) -> list[tuple[Layer, _Found]]:
+def line_of(recipe: Recipe) -> list[Recipe]:
+    """The recipe after all that it is built on, the first of them first."""
+    before = line_of(recipe.parent) if recipe.parent else []
+    return [*before, recipe]
+
+
+def _line_of_roles(roles_dir: Path, name: str) -> list[tuple[Part, _Found]]:
     """The role's own recipe, its mixins' and its parents', in the order in which they apply."""
-    done: dict[str, tuple[Layer, _Found]] = {}
+    done: dict[str, tuple[Part, _Found]] = {}
 
     def visit(role: str, way: tuple[str, ...], asked_at: Place | None) -> None:
         if role in way:
@@ -120,7 +135,7 @@ def _line_of_roles(roles_dir: Path, name: str) -> list[tuple[Layer, _Found]]:
         found = _read(folder / RECIPE)
         for parent, place in found.parents:
             visit(parent, (*way, role), place)
-        done[role] = (_layer(role, folder, found), found)
+        done[role] = (_part_of(role, folder, found), found)
 
     visit(name, (), None)
     return list(done.values())
@@ -268,8 +283,8 @@ def _inside(path: Path, node: yaml.Node, name: str) -> Path:
     return path.parent / name
 
 
-def _layer(role: str, folder: Path, found: _Found) -> Layer:
-    return Layer(
+def _part_of(role: str, folder: Path, found: _Found) -> Part:
+    return Part(
         role,
         folder,
         _part(found, folder, "files", Path.is_dir),
@@ -296,9 +311,15 @@ def _part(found: _Found, folder: Path, key: str, is_right: Callable[[Path], bool
 class _Merged:
     """Recipes put together, in the order in which they are added: later ones win."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.layers: list[Layer] = []
+    def __init__(self, line: list[tuple[Part, _Found]]) -> None:
+        # What holds for the whole line: the last word on it.
+        self.whole: dict[str, tuple[str, Place]] = {
+            key: found.values[key]
+            for _, found in line
+            for key in ("suite", "kernel")
+            if key in found.values
+        }
+        self.parts: list[Part] = []
         self.values: dict[str, str] = {}
         self.packages: dict[str, None] = {}
         self.exclude: dict[str, None] = {}
@@ -308,9 +329,10 @@ class _Merged:
         self.variables: dict[str, str] = {}
         self.origins: dict[str, str] = {}
 
-    def add(self, layer: Layer, found: _Found) -> None:
-        self.layers.append(layer)
-        for key, (value, place) in found.values.items():
+    def add(self, part: Part, found: _Found) -> None:
+        self.parts.append(part)
+        for key, given in found.values.items():
+            value, place = self.whole.get(key, given)
             self.values[key] = value
             self.origins[key] = str(place)
         for key, into in (("packages", self.packages), ("exclude", self.exclude)):
@@ -337,24 +359,31 @@ class _Merged:
                     f"{place}: {user.name} and {other.name} both have the user id {user.uid}",
                     f"{other.name} is from {self.origins[f'users.{other.name}']}.",
                 )
+            if other.name == user.name and (other.uid, other.gid) != (user.uid, user.gid):
+                raise BadRecipe(
+                    f"{place}: {user.name} is {user.uid}:{user.gid} here, and"
+                    f" {other.uid}:{other.gid} in {self.origins[f'users.{user.name}']}",
+                    "An account keeps its ids in all roles.",
+                )
         self.users[user.name] = user
         self.origins[f"users.{user.name}"] = str(place)
 
-    def recipe(self) -> Recipe:
+    def recipe(self, name: str, parent: Recipe | None) -> Recipe:
         kernel = self.values.get("kernel", NO_KERNEL)
         return Recipe(
-            name=self.name,
-            layers=tuple(self.layers),
-            suite=self.values.get("suite", ""),
+            name=name,
+            parts=tuple(self.parts),
+            suite=self.whole["suite"][0] if "suite" in self.whole else "",
             packages=tuple(self.packages),
             repositories=tuple(self.repositories),
             enable=tuple(self._units("enable")),
             disable=tuple(self._units("disable")),
             users=tuple(self.users.values()),
             kernel=None if kernel == NO_KERNEL else kernel,
-            variables=self.variables,
+            variables=dict(self.variables),
             exclude=tuple(self.exclude),
-            origins=self.origins,
+            origins=dict(self.origins),
+            parent=parent,
         )
 
     def _units(self, wanted: str) -> Iterator[str]:

@@ -141,9 +141,9 @@ def test_unchanged_inputs_are_not_built_again(recipe: Recipe, store: Store, fake
     said: list[str] = []
     assert build_image(recipe, "1", store, on_step=said.append) == image
     assert said == ["app 1: unchanged"]
-    (recipe.layers[0].folder / "files/etc").mkdir(parents=True)
-    (recipe.layers[0].folder / "files/etc/motd").write_text("hello\n")
-    changed = load_recipe(recipe.layers[0].folder.parent, "app")
+    (recipe.parts[0].folder / "files/etc").mkdir(parents=True)
+    (recipe.parts[0].folder / "files/etc/motd").write_text("hello\n")
+    changed = load_recipe(recipe.parts[0].folder.parent, "app")
     with pytest.raises(ProgramFailed):
         build_image(changed, "1", store, mirrors=MIRRORS)
     # A build that fails leaves the image of before.

@@ -29,7 +29,7 @@ def mistake(roles: Path, name: str) -> str:
 def test_shipped_roles_load() -> None:
     assert role_names(SHIPPED) == ["base", "web"]
     web = load_recipe(SHIPPED, "web")
-    assert [layer.role for layer in web.layers] == ["base", "web"]
+    assert [part.role for part in web.parts] == ["base", "web"]
     assert "nginx" in web.packages and "openssh-server" in web.packages
     assert {"nginx.service", "ssh.service"} <= set(web.enable)
 
@@ -50,7 +50,7 @@ def test_parents_first_then_mixins_and_later_ones_win(tmp_path: Path) -> None:
         "variables: {COLOR: no}\nservices: {disable: [x.service]}\nexclude: [/srv/]\n",
     )
     leaf = load_recipe(tmp_path, "leaf")
-    assert [layer.role for layer in leaf.layers] == ["base", "mixin", "leaf"]
+    assert [part.role for part in leaf.parts] == ["base", "mixin", "leaf"]
     assert leaf.packages == ("a1", "b1", "m1", "c1")
     assert leaf.kernel is None
     assert leaf.suite == "bookworm"
@@ -59,12 +59,12 @@ def test_parents_first_then_mixins_and_later_ones_win(tmp_path: Path) -> None:
     assert (leaf.enable, leaf.disable) == (("y.service",), ("x.service",))
     assert leaf.origins["packages.c1"] == f"{tmp_path}/leaf/role.yaml:6"
     assert leaf.origins["packages.b1"] == f"{tmp_path}/base/role.yaml:2"
-    assert leaf.layers[0].script == tmp_path / "base/script"
+    assert leaf.parts[0].script == tmp_path / "base/script"
 
 
 def test_an_empty_recipe_is_a_recipe(tmp_path: Path) -> None:
     write_role(tmp_path, "empty", "# nothing yet\n")
-    assert load_recipe(tmp_path, "empty") == Recipe("empty", load_recipe(tmp_path, "empty").layers)
+    assert load_recipe(tmp_path, "empty") == Recipe("empty", load_recipe(tmp_path, "empty").parts)
 
 
 def test_users_and_repositories(tmp_path: Path) -> None:
