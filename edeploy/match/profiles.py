@@ -14,7 +14,7 @@ from edeploy.match.problems import BadFile
 from edeploy.match.problems import Problem as Problem
 from edeploy.match.profile_settings import ProfileSettings as ProfileSettings
 from edeploy.match.profile_settings import read_settings
-from edeploy.match.scripts import read_script
+from edeploy.match.scripts import ImageUse, read_script
 from edeploy.names import BadName, checked
 
 STATE = "state"
@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile; `quota` None is `'*'`, `cmdb` None is no file, `images` are (role, version)."""
+    """One profile; `quota` None is `'*'`, `cmdb` None is no file, `uses` are its images."""
 
     name: str
     specs: Specs
@@ -33,7 +33,7 @@ class Profile:
     configure_path: Path
     quota: int | None
     settings: ProfileSettings
-    images: tuple[tuple[str, str], ...]
+    uses: tuple[ImageUse, ...]
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,9 @@ def load_profile(folder: Path, row: Row) -> Profile:
     settings = part(read_settings, "toml")
     if problems or specs is None or script is None or settings is None:
         raise BadFile(problems)
-    images = tuple(dict.fromkeys((use.role, use.version) for use in script.uses))
-    return Profile(row.name, specs, cmdb, script.source, script.path, row.quota, settings, images)
+    return Profile(
+        row.name, specs, cmdb, script.source, script.path, row.quota, settings, script.uses
+    )
 
 
 def _row(literal: Literal) -> Row:

@@ -88,9 +88,12 @@ def _ramdisk(store: Store, kernel: str) -> None:
 
 def _profiles(shelf: ProfileShelf, settings: Settings) -> list[EdeployError]:
     profiles = shelf.current()
-    lacking = [(profile, shelf.lacking(profile)) for profile in profiles.profiles]
     problems = [str(problem) for problem in profiles.problems]
-    problems += [f"{profile.configure_path}: {text}" for profile, text in lacking if text]
+    problems += [
+        str(use.place.problem(shelf.lacking(profile)))
+        for profile in profiles.profiles
+        for use in shelf.missing(profile)[:1]
+    ]
     if not profiles.profiles and not problems:
         problems = [f"{settings.profiles.path}: there is no profile; `state` names none"]
     if settings.server.tolerate_broken_profiles:

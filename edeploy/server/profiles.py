@@ -8,6 +8,7 @@ from edeploy.images.store import Store
 from edeploy.inventory.items import Report
 from edeploy.machines.leases import Candidate, candidates
 from edeploy.match.profiles import Profile, Profiles, load_profiles
+from edeploy.match.scripts import ImageUse
 
 log = logging.getLogger("edeploy.profiles")
 
@@ -41,12 +42,16 @@ class ProfileShelf:
         profiles = self.current().profiles
         return [self._with_image(candidate) for candidate in candidates(profiles, report)]
 
+    def missing(self, profile: Profile) -> list[ImageUse]:
+        """The places in its configure script that name an image the store lacks."""
+        return [use for use in profile.uses if not self._store.has(use.role, use.version)]
+
     def lacking(self, profile: Profile) -> str:
         """The images that the profile names and the store lacks, in words; empty: none."""
-        missing = [image for image in profile.images if not self._store.has(*image)]
+        missing = self.missing(profile)
         if not missing:
             return ""
-        shown = ", ".join(f"{role} {version}" for role, version in missing)
+        shown = ", ".join(dict.fromkeys(f"{use.role} {use.version}" for use in missing))
         there = ", ".join(str(image) for image in self._store.images()) or "none"
         return f"its image {shown} is not in the store (there: {there})"
 

@@ -44,7 +44,7 @@ def test_a_whole_profile(tmp_path: Path) -> None:
     assert other.cmdb is None
     assert web.settings == ProfileSettings(fetch="rsync", deadline_minutes=5)
     assert other.settings.on_success == "reboot"
-    assert web.images == (("web", "1.0.0"),)
+    assert [(use.role, use.version) for use in web.uses] == [("web", "1.0.0")]
     assert (web.configure, web.configure_path) == (CONFIGURE, tmp_path / "web.configure")
 
 
