@@ -1,0 +1,1 @@
+"""What programs, firmware and the kernel say, as items: pure functions, one module a source."""
