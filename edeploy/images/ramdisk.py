@@ -148,7 +148,7 @@ def load_recipe(path: Path, kernel: str) -> RamdiskRecipe:
         packages=packages,
         firmware=firmware,
         programs=texts(data, "programs"),
-        modules=texts(data, "modules"),
+        modules=texts(data, "modules") + texts(flavour, "modules"),
         without_modules=texts(data, "without_modules"),
         exclude=texts(data, "exclude"),
         keep=texts(data, "keep"),

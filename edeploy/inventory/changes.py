@@ -29,6 +29,7 @@ _PASSING = tuple(
         ("disk", r".*_(?:KBps|IOps).*|nr_requests|scheduler|smart.*"),
         ("pdisk|ldisk|hpa|megaraid|areca", r".*error_?count.*|.*(?:current|up)_?time.*"),
         ("probe", r".*"),
+        ("areca", r".*(?:[0-9]V|Fan)(?:/unit)?"),
         (r"sensors?|ipmi-sensors?|hwmon", r".*"),
         (r".*", r"pcie_speed|.*(?:temperature|_temp|hours|rpm|voltage|watts?|amps?)(?:_.*)?"),
     )

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from sqlalchemy.orm import Session
 
+from edeploy.inventory.items import Report
 from edeploy.machines import attempts, policy
 from edeploy.machines.credentials import Bearer, Kind, bearer, mint
 from edeploy.machines.failures import fail
@@ -13,7 +14,7 @@ from edeploy.machines.plans import strangers
 from edeploy.machines.policy import Policy
 from edeploy.machines.records import move, note, standing
 from edeploy.machines.refusal import BadRequest, Refusal
-from edeploy.machines.reports import last_report
+from edeploy.machines.reports import last_report, store
 from edeploy.machines.schema import JsonObject
 from edeploy.machines.states import State, Verb, may_write
 
@@ -190,6 +191,11 @@ def take_phase(session: Session, secret: str, news: PhaseNews, rules: Policy, *,
     if news.event is PhaseEvent.END and news.phase == attempts.INSTALL_PHASES[-1]:
         _finished(session, holder, rules, now)
     return Go(True, "")
+
+
+def take_facts(session: Session, secret: str, report: Report, *, now: float) -> None:
+    """Keep what the agent has found out since its report; the install goes on as it does."""
+    store(session, agent(session, secret, now=now).machine, report, now=now)
 
 
 def arm_call_home(session: Session, secret: str, *, now: float) -> str:

@@ -18,16 +18,30 @@ from edeploy.node.http import BadAnswer, Retry, Server, ServerAway, ServerRefuse
 from edeploy.node.install.context import InstallContext, InstallJob, InstallStopped
 from edeploy.node.kexec import load_kernel
 from edeploy.node.links import Links
+from edeploy.node.listener import Listener
 from edeploy.node.reporter import Reporter
 from edeploy.run import run
 
 if TYPE_CHECKING:
-    from edeploy.inventory.items import Report
+    from edeploy.inventory.items import Item, Report
+    from edeploy.node.detect.probes import Seconds
 
 NEXT = Path("/run/edeploy/next")
 TRIGGERED = Path("/run/edeploy/triggered")
 LONGEST_WAIT = 3600.0
 Phases = Sequence[tuple[str, Callable[[InstallContext], None]]]
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of this machine; `heard` gives the items of neighbours heard until now."""
+
+    hardware: Report
+    heard: Callable[[], Sequence[Item]]
+
+    def rows(self) -> list[list[str]]:
+        """The body of a report."""
+        return self.hardware.rows() + [list(item) for item in self.heard()]
 
 
 @dataclass(frozen=True)
@@ -47,17 +61,20 @@ def run_agent(arguments: Arguments, console: Console) -> str:
     for problem in arguments.problems:
         console.say(problem)
     links = Links(arguments, console.say)
+    listener = Listener()
     try:
         began = time.monotonic()
         links.wait_for_server()
         wait_for_devices(console)
         server = Server(url_of(arguments.server or "", arguments.http_port), on_wait=console.say)
         hardware = detect_hardware(console)
-        return serve_orders(server, arguments, console, hardware, time.monotonic() - began)
+        known = Known(hardware, listener.items)
+        return serve_orders(server, arguments, console, known, time.monotonic() - began)
     except EdeployError as error:
         console.say(str(error))
         return on_failure(arguments, "")
     finally:
+        listener.close()
         links.close()
 
 
@@ -81,25 +98,33 @@ def detect_hardware(console: Console) -> Report:
     from edeploy.node.detect import detect
 
     began = time.monotonic()
-    report = detect()
+    report = detect(on_end=lambda probes: console.detail(f"probes: {by_seconds(probes)}"))
     console.say(f"hardware: {len(report.items)} facts in {time.monotonic() - began:.1f} s")
+    for item in report.all("probe", key="error"):
+        console.say(f"probe {item.id}: {item.value}")
     return report
 
 
+def by_seconds(probes: Sequence[Seconds]) -> str:
+    """`smart 2.31 s, network 0.40 s, …`: the slowest first."""
+    slowest = sorted(probes, key=lambda probe: -probe.seconds)
+    return ", ".join(f"{probe.name} {probe.seconds:.2f} s" for probe in slowest)
+
+
 def serve_orders(
-    server: Server, arguments: Arguments, console: Console, hardware: Report, seconds: float
+    server: Server, arguments: Arguments, console: Console, known: Known, seconds: float
 ) -> str:
     """Report, and do what the server answers, until an install ended or the disk shall boot."""
     told = ""
     while True:
-        order = order_of(server.post("/v1/report", hardware.rows()))
+        order = order_of(server.post("/v1/report", known.rows()))
         line = f"{order.machine} is {order.state}: {order.do}\n{order.why}".rstrip()
         (console.say if line != told else console.detail)(line)
         told = line
         if order.do == "local":
             return "reboot"
         if order.do == "install":
-            end = install(server, arguments, console, hardware, order, seconds)
+            end = install(server, arguments, console, known, order, seconds)
             if end:
                 return end
         threading.Event().wait(order.retry_seconds)
@@ -109,7 +134,7 @@ def install(
     server: Server,
     arguments: Arguments,
     console: Console,
-    hardware: Report,
+    known: Known,
     order: Order,
     seconds: float,
 ) -> str:
@@ -123,7 +148,7 @@ def install(
     job = InstallJob.from_answer(answer)
     session = server.with_bearer(job.session)
     reporter = Reporter(session, console)
-    context = InstallContext(job, session, arguments, hardware, reporter)
+    context = InstallContext(job, session, arguments, known.hardware, reporter)
     try:
         discovered(reporter, seconds)
         good = run_phases(context, reporter, phases_of_install())
@@ -133,6 +158,7 @@ def install(
             success = prepare_kexec(context, console)
     finally:
         context.undo.close()
+    tell_neighbours(session, known, console)
     upload_log(session, arguments, console)
     return success if good else on_failure(arguments, job.on_failure)
 
@@ -191,6 +217,17 @@ def prepare_kexec(context: InstallContext, console: Console) -> str:
     except (EdeployError, OSError) as error:
         console.say(f"kexec is not possible, rebooting instead: {error}")
         return "reboot"
+
+
+def tell_neighbours(session: Server, known: Known, console: Console) -> None:
+    """Report the neighbours that were heard meanwhile; a failure is only told."""
+    if not known.heard():
+        return
+    try:
+        hasty = session.with_retry(Retry(give_up=timeouts.LATE_FACTS))
+        hasty.post("/v1/install/report", known.rows())
+    except EdeployError as error:
+        console.detail(f"neighbours were not reported: {error}")
 
 
 def upload_log(session: Server, arguments: Arguments, console: Console) -> None:

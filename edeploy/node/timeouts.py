@@ -24,10 +24,21 @@ LAST_REPORTS = 5 * 60.0
 CONSOLE_EVERY = 2.0
 # Programs of the agent itself (ip, kexec): done in a moment, or stuck.
 PROGRAM = 60.0
-# All probes together: a controller with a dying disk may take a minute; the rest is reported.
-PROBE = 60.0
+# One probe; all run at once, so the longest patience is that of detection. Files of the kernel and
+# one program take a second; what takes longer is stuck, and the rest is reported.
+PROBE = 30.0
+# Many disks are asked at a time, and a dying one may take as long as one program may.
+PROBE_SMART = 45.0
+# Makers' programs take a second for each question, and there are some for every disk.
+PROBE_RAID = 60.0
 # One program of a probe. A BMC answers within seconds, or not at all.
 PROBE_PROGRAM = 20.0
+# Between two times that we tell a switch who we are, and how long it shall believe that: the
+# standard's own figures.
+ANNOUNCE_EVERY = 30.0
+ANNOUNCED_FOR = 120
+# Where a machine is plugged in is good to know, and not worth keeping it from its first boot.
+LATE_FACTS = 10.0
 # Between two looks at whether the server still wants what a silent program does.
 TICK = 1.0
 # Mounting replays a journal; unmounting writes all that is in memory to a slow disk.

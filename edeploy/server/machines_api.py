@@ -169,6 +169,13 @@ def _install_routes(app: FastAPI, service: Service) -> None:
             service.wake()
         return asdict(go)
 
+    @app.post("/v1/install/report")
+    def late_report(secret: Secret, body: Body) -> JsonObject:
+        said = parse_report(body)
+        with database.write() as session:
+            installs.take_facts(session, secret, said, now=service.now())
+        return {}
+
     @app.post("/v1/install/log")
     def whole_log(secret: Secret, body: Body) -> JsonObject:
         with database.read() as session:

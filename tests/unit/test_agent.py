@@ -22,6 +22,7 @@ from edeploy.node.install.context import (
 from edeploy.node.reporter import Reporter
 
 HARDWARE = Report((Item("system", "product", "name", "R640"),))
+SWITCH = Item("lldp", "eth0", "switch", "rack-7")
 PHASE = "/v1/install/phase"
 JOB = {
     "session": "s3cret",
@@ -178,7 +179,11 @@ def test_waiting_holding_and_a_lost_token_lead_to_new_reports_until_the_disk_boo
     answers = [order("wait"), order("install"), order("local")]
     with machines_api(orders(*answers)) as api:
         end = agent.serve_orders(
-            server_at(api.url), cmdline.parse(""), Console([output]), HARDWARE, 1.0
+            server_at(api.url),
+            cmdline.parse(""),
+            Console([output]),
+            agent.Known(HARDWARE, list),
+            1.0,
         )
     assert end == "reboot"
     assert [path for path, _, _ in api.asked] == [
@@ -187,6 +192,29 @@ def test_waiting_holding_and_a_lost_token_lead_to_new_reports_until_the_disk_boo
     assert api.asked[0][2] == b'[["system", "product", "name", "R640"]]'
     assert api.asked[2][1] == "Bearer t"
     assert b"m1 is x: wait" in output.getvalue() and b"because" in output.getvalue()
+
+
+def test_neighbours_heard_meanwhile_are_in_the_next_report() -> None:
+    heard: list[list[Item]] = [[], [SWITCH]]
+    known = agent.Known(HARDWARE, lambda: heard.pop(0))
+    with machines_api(orders(order("wait"), order("local"))) as api:
+        agent.serve_orders(server_at(api.url), cmdline.parse(""), Console([]), known, 1.0)
+    assert api.bodies("/v1/report") == [HARDWARE.rows(), [*HARDWARE.rows(), list(SWITCH)]]
+
+
+def test_neighbours_heard_in_an_install_are_told_at_its_end() -> None:
+    with machines_api(go) as api:
+        agent.tell_neighbours(server_at(api.url), agent.Known(HARDWARE, list), Console([]))
+        assert api.asked == []
+        known = agent.Known(HARDWARE, lambda: [SWITCH])
+        agent.tell_neighbours(server_at(api.url), known, Console([]))
+    assert api.bodies("/v1/install/report") == [[*HARDWARE.rows(), list(SWITCH)]]
+
+
+def test_a_server_that_does_not_want_neighbours_is_no_failure() -> None:
+    with machines_api(lambda path, body: (404, {"error": "no such thing"})) as api:
+        known = agent.Known(HARDWARE, lambda: [SWITCH])
+        agent.tell_neighbours(server_at(api.url), known, Console([]))
 
 
 def test_an_order_of_a_newer_server_is_an_error() -> None:

@@ -1,65 +1,30 @@
-"""Probes against machines that are folders, and against what real programs printed."""
+"""Probes that read the kernel's files, against machines that are folders; and all of them."""
 
 import json
 import os
-import stat
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from folder_machine import CAPTURED, block, fake, machine, report
 
-from edeploy.inventory.items import Item, Report
-from edeploy.node.detect import cpu, detect, disks, ipmi, memory, network, probes, system
-from edeploy.node.detect.tree import Tree
-
-PROBE_DATA = Path(__file__).parents[3] / "shared/data/probe"
-
-DIMM = """\
-Handle 0x1100, DMI type 17, 40 bytes
-Memory Device
-\tTotal Width: 72 bits
-\tSize: 16 GB
-\tForm Factor: DIMM
-\tLocator: DIMM_A1
-\tType: DDR3
-\tType Detail: Synchronous
-\tSpeed: 1600 MT/s
-\tManufacturer: 00CE00B300CE
-\tSerial Number: 88BDD1AA
-\tPart Number: M393B2G70DB0-YK0
-"""
-EMPTY = """\
-Handle 0x1101, DMI type 17, 40 bytes
-Memory Device
-\tSize: No Module Installed
-\tForm Factor: DIMM
-\tLocator: DIMM_A5
-\tType: DDR3
-\tType Detail: Synchronous
-\tSpeed: Unknown
-\tManufacturer: Not Specified
-"""
-
-
-def machine(root: Path, files: Mapping[str, str], links: Mapping[str, str] | None = None) -> Tree:
-    for name, content in files.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_text(content)
-    for name, target in (links or {}).items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).symlink_to(target)
-    return Tree(root)
-
-
-def fake(folder: Path, name: str, script: str) -> None:
-    folder.mkdir(exist_ok=True)
-    (folder / name).write_text(f"#!/bin/sh\n{script}\n")
-    os.chmod(folder / name, stat.S_IRWXU)
-
-
-def report(items: Iterator[Item]) -> Report:
-    return Report(tuple(items))
+from edeploy.inventory.items import MAX_REPORT_BYTES, Item, parse_report
+from edeploy.node.detect import (
+    aliases,
+    cpu,
+    detect,
+    devices,
+    disks,
+    infiniband,
+    memory,
+    network,
+    probes,
+    security,
+    system,
+)
+from edeploy.node.detect.probes import Probe
+from edeploy.node.detect.tree import SMBIOS, Tree
 
 
 class TestSystem:
@@ -97,31 +62,14 @@ class TestSystem:
 
 
 class TestMemory:
-    def test_banks(self) -> None:
-        found = report(memory.parse_banks(f"# dmidecode 3.4\n\n{DIMM}\n{EMPTY}\n"))
-        assert found.rows() == [
-            ["memory", "bank:0", "size", "17179869184"],
-            ["memory", "bank:0", "clock", "1600000000"],
-            ["memory", "bank:0", "description", "DIMM DDR3 Synchronous 1600 MHz (0.6 ns)"],
-            ["memory", "bank:0", "vendor", "00CE00B300CE"],
-            ["memory", "bank:0", "product", "M393B2G70DB0-YK0"],
-            ["memory", "bank:0", "serial", "88BDD1AA"],
-            ["memory", "bank:0", "slot", "DIMM_A1"],
-            ["memory", "bank:1", "description", "DIMM DDR3 Synchronous [empty]"],
-            ["memory", "bank:1", "slot", "DIMM_A5"],
-            ["memory", "banks", "count", "2"],
-        ]
-
-    def test_total_is_what_the_banks_hold(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        fake(tmp_path / "bin", "dmidecode", f"cat <<'E'\n{DIMM}\n{DIMM}\nE")
-        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-        tree = machine(
-            tmp_path,
-            {"sys/firmware/dmi/tables/DMI": "x", "proc/meminfo": "MemTotal:  32000000 kB\n"},
-        )
-        assert report(memory.memory(tree)).value("memory", "total", "size") == str(32 << 30)
+    def test_total_is_what_the_banks_hold(self, tmp_path: Path) -> None:
+        table = (CAPTURED / "smbios.bin").read_bytes()
+        tree = machine(tmp_path, {"proc/meminfo": "MemTotal:  2900000 kB\n"})
+        (tmp_path / SMBIOS).parent.mkdir(parents=True)
+        (tmp_path / SMBIOS).write_bytes(table)
+        found = report(memory.memory(tree))
+        assert found.value("memory", "total", "size") == str(3 << 30)
+        assert found.value("memory", "banks", "count") == "1"
 
     def test_total_without_firmware_tables(self, tmp_path: Path) -> None:
         tree = machine(tmp_path, {"proc/meminfo": "MemTotal:     2048 kB\nMemFree: 1 kB\n"})
@@ -152,17 +100,24 @@ class TestCpu:
         assert found.value("numa", "node_0", "cpu_mask") == "0xf"
         assert found.value("numa", "node_252", "cpu_count") == "0"
 
-    @pytest.mark.parametrize(
-        ("text", "numbers"), [("0-2,8,10-11\n", [0, 1, 2, 8, 10, 11]), ("", []), ("\n", [])]
-    )
-    def test_kernel_lists(self, text: str, numbers: list[int]) -> None:
-        assert cpu.range_list(text) == numbers
+    def test_what_firmware_says_of_the_sockets(self, tmp_path: Path) -> None:
+        tree = machine(tmp_path, {"sys/devices/system/cpu/smt/control": "on\n"})
+        (tmp_path / SMBIOS).parent.mkdir(parents=True)
+        (tmp_path / SMBIOS).write_bytes((CAPTURED / "smbios.bin").read_bytes())
+        found = report(cpu.cpu(tree))
+        assert found.value("cpu", "physical_1", "physid") == "401"
+        assert found.value("cpu", "physical_1", "enabled_cores") == "2"
+        assert found.value("cpu", "physical", "smt") == "on"
 
-
-def block(name: str, sectors: int, **files: str) -> dict[str, str]:
-    return {f"sys/block/{name}/size": f"{sectors}\n"} | {
-        f"sys/block/{name}/{file.replace('__', '/')}": text for file, text in files.items()
-    }
+    def test_names_that_only_lscpu_knows(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake(tmp_path / "bin", "lscpu", "printf 'Vendor ID: ARM\\nModel name: Neoverse-N1\\n'")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+        arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"
+        found = report(cpu.cpu(machine(tmp_path, {"proc/cpuinfo": arm})))
+        assert found.value("cpu", "physical_0", "product") == "Neoverse-N1"
+        assert found.value("cpu", "physical_0", "vendor") == "ARM"
 
 
 class TestDisks:
@@ -234,20 +189,22 @@ class TestDisks:
         assert disks.all_disks(tree)[0].serial == "S9"
 
 
-PCI_IDS = b"""\
-# comment
-14e4  Broadcom Inc.
+PCI_IDS = """\
+# names
+14e4  Broadcom Inc. and subsidiaries
 \t1657  NetXtreme BCM5719 Gigabit Ethernet PCIe
-\t\t103c 169d  Ethernet 1Gb 4-port 331FLR Adapter
-\t165f  NetXtreme BCM5720
-1af4  Red Hat, Inc.
-\t1000  Virtio network device
+10de  NVIDIA Corporation
+\t20b5  GA100 [A100 PCIe 80GB]
+1a03  ASPEED Technology, Inc.
+1000  Broadcom / LSI
+\t005d  MegaRAID SAS-3 3108 [Invader]
 """
 
 
 class TestNetwork:
     def test_card(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        pci = "sys/devices/pci0000:00/0000:15:00.0"
+        port = "sys/devices/pci0000:00/0000:00:03.0"
+        pci = f"{port}/0000:15:00.0"
         card = f"{pci}/net/edtest0"
         addresses = [
             {
@@ -275,14 +232,20 @@ class TestNetwork:
                 f"{pci}/vendor": "0x14e4\n",
                 f"{pci}/device": "0x1657\n",
                 f"{pci}/config": "\x00" * 64,
-                "usr/share/misc/pci.ids": PCI_IDS.decode(),
+                f"{pci}/current_link_width": "1\n",
+                f"{pci}/max_link_width": "4\n",
+                f"{port}/max_link_width": "2\n",
+                f"{pci}/current_link_speed": "2.5 GT/s PCIe\n",
+                f"{pci}/max_link_speed": "5.0 GT/s PCIe\n",
+                f"{port}/max_link_speed": "8.0 GT/s PCIe\n",
+                "usr/share/misc/pci.ids": PCI_IDS,
                 "sys/class/net/lo/address": "00:00:00:00:00:00",
             },
             {
                 f"{card}/device": "../../../0000:15:00.0",
                 f"{pci}/driver": "../../../bus/pci/drivers/tg3",
                 f"{pci}/subsystem": "../../../bus/pci",
-                "sys/class/net/edtest0": "../../devices/pci0000:00/0000:15:00.0/net/edtest0",
+                "sys/class/net/edtest0": f"../../{card[len('sys/') :]}",
             },
         )
         found = {item.key: item.value for item in network.network(tree)}
@@ -295,7 +258,11 @@ class TestNetwork:
             "duplex": "full",
             "businfo": "pci@0000:15:00.0",
             "latency": "0",
-            "vendor": "Broadcom Inc.",
+            "vendor": "Broadcom Inc. and subsidiaries",
+            "pcie_width": "1",
+            "pcie_width_max": "2",
+            "pcie_speed": "2.5",
+            "pcie_speed_max": "5.0",
             "product": "NetXtreme BCM5719 Gigabit Ethernet PCIe",
             "ipv4": "10.66.6.136",
             "ipv4-network": "10.66.6.0",
@@ -307,54 +274,123 @@ class TestNetwork:
         }
 
     @pytest.mark.parametrize(
-        ("vendor", "device", "names"),
-        [
-            ("1af4", "1000", ("Red Hat, Inc.", "Virtio network device")),
-            ("14e4", "169d", ("Broadcom Inc.", "")),
-            ("1af4", "165f", ("Red Hat, Inc.", "")),
-            ("ffff", "1000", ("", "")),
-            ("", "", ("", "")),
-        ],
-    )
-    def test_pci_names(self, vendor: str, device: str, names: tuple[str, str]) -> None:
-        assert network.pci_names(PCI_IDS, vendor, device) == names
-
-    @pytest.mark.parametrize(
         ("megabits", "text"), [(100, "100Mbit/s"), (1000, "1Gbit/s"), (2500, "2.5Gbit/s")]
     )
     def test_speed(self, megabits: int, text: str) -> None:
         assert network.speed(megabits) == text
 
 
-class TestIpmi:
-    def test_lan_settings_of_a_real_bmc(self) -> None:
-        if not PROBE_DATA.is_dir():
-            pytest.skip(f"{PROBE_DATA} is not there")
-        found = report(ipmi.parse_lan((PROBE_DATA / "ipmi_lan_info").read_text()))
-        assert found.value("ipmi", "lan", "ip-address") == "10.151.68.13"
-        assert found.value("ipmi", "lan", "mac-address") == "00:30:48:f4:4d:83"
-        assert found.value("ipmi", "lan", "rmcp+-cipher-suites") == "1,2,3,6,7,8,11,12,0"
-        assert "AMI" not in {item.value for item in found.items}
-
-    def test_no_bmc_no_items(self, tmp_path: Path) -> None:
-        assert list(ipmi.ipmi(Tree(tmp_path))) == []
-
-    def test_channel_that_is_a_network(
-        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        script = (
-            'case "$*" in\n'
-            '"channel info 8") echo "  Channel Medium Type   : 802.3 LAN";;\n'
-            '"lan print 8") echo "IP Address              : 192.0.2.9";;\n'
-            "*) exit 1;;\nesac"
-        )
-        fake(tmp_path / "bin", "ipmitool", script)
-        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-        tree = machine(tmp_path, {"dev/ipmi0": ""})
-        assert report(ipmi.ipmi(tree)).rows() == [
-            ["system", "ipmi", "channel", "8"],
-            ["ipmi", "lan", "ip-address", "192.0.2.9"],
+class TestDevices:
+    def test_graphics_and_controllers(self, tmp_path: Path) -> None:
+        files = {"usr/share/misc/pci.ids": PCI_IDS}
+        for address, number, vendor, device in (
+            ("0000:03:00.0", "0x010400", "0x1000", "0x005d"),
+            ("0000:04:00.0", "0x010802", "0x144d", "0xa80a"),
+            ("0000:06:00.0", "0x030000", "0x1a03", "0x2000"),
+            ("0000:3b:00.0", "0x030200", "0x10de", "0x20b5"),
+        ):
+            folder = f"sys/bus/pci/devices/{address}"
+            files |= {f"{folder}/class": number, f"{folder}/vendor": vendor}
+            files[f"{folder}/device"] = device
+        files["sys/bus/pci/devices/0000:3b:00.0/current_link_width"] = "8"
+        files["sys/bus/pci/devices/0000:3b:00.0/max_link_width"] = "16"
+        assert report(devices.devices(machine(tmp_path, files))).rows() == [
+            ["controller", "0000:03:00.0", "vendor", "Broadcom / LSI"],
+            ["controller", "0000:03:00.0", "product", "MegaRAID SAS-3 3108 [Invader]"],
+            ["controller", "0000:03:00.0", "class", "0104"],
+            ["gpu", "0000:3b:00.0", "vendor", "NVIDIA Corporation"],
+            ["gpu", "0000:3b:00.0", "product", "GA100 [A100 PCIe 80GB]"],
+            ["gpu", "0000:3b:00.0", "class", "0302"],
+            ["gpu", "0000:3b:00.0", "pcie_width", "8"],
+            ["gpu", "0000:3b:00.0", "pcie_width_max", "16"],
+            ["gpu", "logical", "count", "1"],
         ]
+
+
+class TestSecurity:
+    @pytest.mark.parametrize(("byte", "word"), [(b"\1", "on"), (b"\0", "off")])
+    def test_secure_boot(self, tmp_path: Path, byte: bytes, word: str) -> None:
+        folder = tmp_path / "sys/firmware/efi/efivars"
+        folder.mkdir(parents=True)
+        name = "SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+        (folder / name).write_bytes(b"\6\0\0\0" + byte)
+        assert report(security.security(Tree(tmp_path))).rows() == [
+            ["system", "boot", "secure_boot", word]
+        ]
+
+    def test_tpm(self, tmp_path: Path) -> None:
+        tree = machine(tmp_path, {"sys/class/tpm/tpm0/tpm_version_major": "2\n"})
+        found = report(security.security(tree))
+        assert found.value("system", "tpm", "version") == "2"
+
+    def test_neither(self, tmp_path: Path) -> None:
+        assert list(security.security(Tree(tmp_path))) == []
+
+
+class TestInfiniband:
+    def test_a_card_as_ibstat_tells_it(self, tmp_path: Path) -> None:
+        card = "sys/class/infiniband/mlx4_0"
+        tree = machine(
+            tmp_path,
+            {
+                f"{card}/hca_type": "MT4099\n",
+                f"{card}/fw_ver": "2.11.500\n",
+                f"{card}/hw_rev": "0x0\n",
+                f"{card}/node_guid": "0002:c903:00ea:6840\n",
+                f"{card}/sys_image_guid": "0002:c903:00ea:6843\n",
+                f"{card}/ports/1/state": "4: ACTIVE\n",
+                f"{card}/ports/1/phys_state": "5: LinkUp\n",
+                f"{card}/ports/1/rate": "56 Gb/sec (4X FDR)\n",
+                f"{card}/ports/1/lid": "0x6\n",
+                f"{card}/ports/1/lid_mask_count": "0x0\n",
+                f"{card}/ports/1/sm_lid": "0x1\n",
+                f"{card}/ports/1/link_layer": "InfiniBand\n",
+                f"{card}/ports/1/gids/0": "fe80:0000:0000:0000:0002:c903:00ea:6841\n",
+            },
+        )
+        assert [tuple(item[1:]) for item in infiniband.infiniband(tree)] == [
+            ("card0", "card_type", "mlx4_0"),
+            ("card0", "device_type", "MT4099"),
+            ("card0", "fw_version", "2.11.500"),
+            ("card0", "hw_version", "0"),
+            ("card0", "nb_ports", "1"),
+            ("card0", "sys_guid", "0x0002c90300ea6843"),
+            ("card0", "node_guid", "0x0002c90300ea6840"),
+            ("card0_port1", "state", "Active"),
+            ("card0_port1", "physical_state", "LinkUp"),
+            ("card0_port1", "rate", "56"),
+            ("card0_port1", "link_layer", "InfiniBand"),
+            ("card0_port1", "base_lid", "6"),
+            ("card0_port1", "lmc", "0"),
+            ("card0_port1", "sm_lid", "1"),
+            ("card0_port1", "port_guid", "0x0002c90300ea6841"),
+        ]
+
+
+class TestAliases:
+    def test_older_spellings(self) -> None:
+        items = [
+            Item("cpu", "physical_0", "vendor", "GenuineIntel"),
+            Item("cpu", "physical_0", "product", "Intel(R) Xeon(R) CPU E5-2420 v2 @ 2.20GHz"),
+            Item("cpu", "physical_0", "clock", "7200000000"),
+            Item("network", "eth0", "vendor", "Broadcom Inc. and subsidiaries"),
+            Item("disk", "sda", "rev", "2.12"),
+            Item("ldisk", "disk0", "StripSize", "64 KB"),
+            Item("system", "product", "name", "edeploy_test_vm"),
+        ]
+        assert [tuple(item) for item in aliases.aliases(items)] == [
+            ("cpu", "physical_0", "vendor", "Intel Corp."),
+            ("cpu", "physical_0", "product", "Xeon"),
+            ("cpu", "physical_0", "clock", "2905032704"),
+            ("network", "eth0", "vendor", "Broadcom Corporation"),
+            ("disk", "sda", "revision", "2.12"),
+            ("ldisk", "disk0", "strip_size", "64 KB"),
+            ("system", "product", "name", "edeploy_test_vm ()"),
+        ]
+
+    def test_a_product_with_its_sku_has_no_other_name(self) -> None:
+        item = Item("system", "product", "name", "ProLiant DL360p Gen8 (654081-B21)")
+        assert list(aliases.aliases([item])) == []
 
 
 class TestAll:
@@ -364,12 +400,12 @@ class TestAll:
             raise KeyError("socket")
 
         def good(_: Tree) -> list[Item]:
-            return [Item("system", "product", "name", "lab")]
+            return [Item("system", "product", "serial", "lab")]
 
-        found = probes.detect(Tree(tmp_path), [("broken", broken), ("good", good)])
+        found = probes.detect(Tree(tmp_path), [Probe("broken", broken), Probe("good", good)])
         assert found.rows() == [
             ["probe", "broken", "error", "KeyError: 'socket'"],
-            ["system", "product", "name", "lab"],
+            ["system", "product", "serial", "lab"],
         ]
 
     def test_a_hanging_probe_does_not_hold_the_others(self, tmp_path: Path) -> None:
@@ -379,11 +415,37 @@ class TestAll:
             release.wait()
             return []
 
+        told: list[str] = []
         try:
-            found = probes.detect(Tree(tmp_path), [("disks", hanging)], patience=0.01)
+            found = probes.detect(
+                Tree(tmp_path),
+                [Probe("disks", hanging, patience=0.01), Probe("cpu", lambda _: [])],
+                on_end=lambda all_of_them: told.extend(one.name for one in all_of_them),
+            )
         finally:
             release.set()
         assert found.rows() == [["probe", "disks", "error", "not done after 0.01 s"]]
+        assert told == ["disks", "cpu"]
+
+    def test_a_program_that_is_absent_is_no_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("PATH", str(tmp_path / "nothing"))
+        files = block("sda", 1000, device__model="x") | {"dev/ipmi0": ""}
+        found = probes.detect(machine(tmp_path, files))
+        assert found.all("probe") == []
+        assert found.value("disk", "sda", "model") == "x"
+
+    def test_a_report_too_long_for_an_upload_is_cut_and_says_so(self, tmp_path: Path) -> None:
+        def talkative(_: Tree) -> list[Item]:
+            return [Item("ipmi", f"sensor {n}", "value", "x" * 1000) for n in range(3000)]
+
+        found = probes.detect(Tree(tmp_path), [Probe("talkative", talkative)])
+        data = json.dumps(found.rows()).encode()
+        assert len(data) < MAX_REPORT_BYTES
+        assert parse_report(data).rows() == found.rows()
+        assert "items were left out" in (found.value("probe", "report", "error") or "")
+        assert found.items[0].id == "sensor 0"
 
     def test_this_machine(self) -> None:
         found = detect()

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Callable
 
 if TYPE_CHECKING:
     from edeploy.inventory.items import Report
+    from edeploy.node.detect.probes import Seconds
 
 
-def detect() -> Report:
+def detect(*, on_end: Callable[[Sequence[Seconds]], None] = lambda _: None) -> Report:
     """The report of this machine; see `probes.detect`."""
     # Here and not above: an installation needs to know disks, and starts without other probes.
     from edeploy.node.detect import probes
 
-    return probes.detect()
+    return probes.detect(on_end=on_end)

@@ -6,7 +6,12 @@ import os
 from collections.abc import Iterator
 
 from edeploy.inventory.items import Item
-from edeploy.node.detect.tree import Tree
+from edeploy.node.detect.program import first_of, output
+from edeploy.node.detect.sources.cpuinfo import parse_cpuinfo
+from edeploy.node.detect.sources.cpulist import range_list
+from edeploy.node.detect.sources.lscpu import parse_lscpu
+from edeploy.node.detect.sources.smbios import processors, structures
+from edeploy.node.detect.tree import SMBIOS, Tree
 
 _CPUS = "sys/devices/system/cpu"
 _NODES = "sys/devices/system/node"
@@ -16,6 +21,7 @@ _CPUINFO = (
     ("family", "cpu family"),
     ("model", "model"),
     ("stepping", "stepping"),
+    ("microcode", "microcode"),
     ("flags", "flags"),
 )
 _CACHES = {("1", "Data"): "l1d cache", ("1", "Instruction"): "l1i cache"}
@@ -31,30 +37,16 @@ def cpu(tree: Tree) -> Iterator[Item]:
         packages.setdefault(max(package or 0, 0), []).append(number)
     for position, package in enumerate(sorted(packages)):
         yield from _package(tree, f"physical_{position}", packages[package], records)
+    if records and not any("model name" in record for record in records.values()):
+        yield from _named()
+    yield from processors(structures(tree.data(SMBIOS)))
     yield Item("cpu", "physical", "number", str(len(packages)))
+    smt = tree.text(f"{_CPUS}/smt/control")
+    if smt:
+        yield Item("cpu", "physical", "smt", smt)
     yield Item("cpu", "logical", "number", str(sum(map(len, packages.values()))))
+    yield from _governors(tree, sorted(sum(packages.values(), [])))
     yield from _numa(tree)
-
-
-def parse_cpuinfo(text: str) -> dict[int, dict[str, str]]:
-    """The records of /proc/cpuinfo by processor number."""
-    records: dict[int, dict[str, str]] = {}
-    for block in text.split("\n\n"):
-        pairs = (line.partition(":") for line in block.splitlines())
-        record = {name.strip(): value.strip() for name, _, value in pairs}
-        if record.get("processor", "").isdigit():
-            records[int(record["processor"])] = record
-    return records
-
-
-def range_list(text: str) -> list[int]:
-    """The numbers in a kernel list such as `0-3,8,10-11`; [] for an empty one."""
-    numbers: list[int] = []
-    for part in text.split(","):
-        first, _, last = part.strip().partition("-")
-        if first.isdigit():
-            numbers.extend(range(int(first), int(last or first) + 1))
-    return numbers
 
 
 def _package(
@@ -80,7 +72,25 @@ def _package(
         kilohertz = tree.number(f"{folder}/cpufreq/{file}")
         if kilohertz is not None:
             yield Item("cpu", name, key, str(kilohertz / 1000))
+    boost = tree.text(f"{_CPUS}/cpufreq/boost")
+    if boost:
+        yield Item("cpu", name, "boost", "enabled" if boost == "1" else "disabled")
     yield from _caches(tree, name, f"{folder}/cache")
+
+
+def _named() -> Iterator[Item]:
+    """What the kernel has only as numbers, on ARM: the names that lscpu knows for them."""
+    if first_of("lscpu"):
+        for item in parse_lscpu(output("lscpu")):
+            if item.type == "cpu" and item.key in ("vendor", "product"):
+                yield item
+
+
+def _governors(tree: Tree, cpus: list[int]) -> Iterator[Item]:
+    for number in cpus:
+        governor = tree.text(f"{_CPUS}/cpu{number}/cpufreq/scaling_governor")
+        if governor:
+            yield Item("cpu", f"logical_{number}", "governor", governor)
 
 
 def _caches(tree: Tree, name: str, folder: str) -> Iterator[Item]:

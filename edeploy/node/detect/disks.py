@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edeploy.inventory.items import Item
+from edeploy.node.detect import pci
 from edeploy.node.detect.tree import Tree
 
 SECTOR = 512  # /sys/block/*/size counts these, whatever the disk's own sectors are
@@ -141,6 +142,10 @@ def _facts(tree: Tree, disk: Disk) -> Iterator[tuple[str, str]]:
     yield "wwn-id", f"wwn-{disk.wwn}" if disk.wwn else ""
     for name in disk.ids:
         yield "scsi-id", name if name.startswith("scsi-") else ""
+    if disk.name.startswith("nvme"):
+        device = pci.pci_device(tree, f"{folder}/device")
+        if device is not None:
+            yield from pci.link_facts(tree, device)
 
 
 def partitions(tree: Tree, name: str) -> list[str]:

@@ -1,6 +1,8 @@
-"""The few programs that probes run."""
+"""The programs that probes run, where they are there."""
 
 from __future__ import annotations
+
+import os
 
 from edeploy.node import timeouts
 from edeploy.run import run
@@ -9,3 +11,18 @@ from edeploy.run import run
 def output(*argv: str) -> str:
     """What a program prints; raises EdeployError when it is missing, fails or is late."""
     return run(argv, timeout=timeouts.PROBE_PROGRAM).out
+
+
+def printed(*argv: str) -> str:
+    """What a program prints, whatever its exit status says; EdeployError when missing or late."""
+    return run(argv, timeout=timeouts.PROBE_PROGRAM, check=False).out
+
+
+def first_of(*names: str) -> str:
+    """The first of these programs that is in PATH; "" for none."""
+    # Not shutil.which: that module takes longer to import than all that this does.
+    folders = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    for name in names:
+        if any(os.access(os.path.join(folder, name), os.X_OK) for folder in folders):
+            return name
+    return ""

@@ -6,7 +6,8 @@ import os
 from collections.abc import Iterator
 
 from edeploy.inventory.items import Item
-from edeploy.node.detect.tree import Tree
+from edeploy.node.detect.program import first_of, output
+from edeploy.node.detect.tree import SMBIOS, Tree
 
 _DMI = "sys/class/dmi/id/"
 # id, key, file
@@ -44,6 +45,22 @@ def system(tree: Tree) -> Iterator[Item]:
     yield Item("system", "boot", "firmware", firmware(tree))
     yield Item("system", "kernel", "version", tree.text("proc/sys/kernel/osrelease"))
     yield Item("system", "kernel", "arch", os.uname().machine)
+    cmdline = tree.text("proc/cmdline")
+    if cmdline:
+        yield Item("system", "kernel", "cmdline", cmdline)
+
+
+def lshw(tree: Tree) -> Iterator[Item]:
+    """What lshw knows of a machine without SMBIOS, such as a POWER server."""
+    if tree.exists(SMBIOS) or not first_of("lshw"):
+        return
+    # Here and not above; see `neighbours`.
+    from edeploy.node.detect.sources.lshw import parse_lshw
+
+    for item in parse_lshw(output("lshw", "-quiet", "-xml")):
+        # The kernel itself tells of network cards and of memory in all.
+        if item.type in ("system", "firmware") or (item.type, item.id[:4]) == ("memory", "bank"):
+            yield item
 
 
 def firmware(tree: Tree) -> str:

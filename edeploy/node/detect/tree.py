@@ -6,6 +6,8 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+SMBIOS = "sys/firmware/dmi/tables/DMI"
+
 
 @dataclass(frozen=True)
 class Tree:
