@@ -44,3 +44,6 @@ CHROOT_STEP = 600.0
 
 ARCHIVE = 3600.0
 """Packing runs at tens of megabytes a second; this is a hundred gigabytes."""
+
+ACCEPT = 5.0
+"""A profile's own `accept(report, var)` looks at some thousand lines; a machine waits for it."""

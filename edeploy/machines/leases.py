@@ -14,7 +14,7 @@ from edeploy.machines.records import live_lease
 from edeploy.machines.schema import Lease, Machine
 from edeploy.match.cmdb import NoEntry, choose
 from edeploy.match.profiles import Profile, ProfileSettings
-from edeploy.match.solver import Match, match
+from edeploy.match.solver import Match
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,13 @@ class Choice:
 
 
 def candidates(profiles: Sequence[Profile], report: Report) -> list[Candidate]:
-    """How every profile fits the report, in the order of `state`. Pure; may take a while."""
+    """How every profile fits the report, in the order of `state`. May take a while.
+
+    Pure, but for profiles with an `accept` of their own, which is asked.
+    """
     found = []
     for profile in profiles:
-        result = match(profile.specs, report)
+        result = profile.fit(report)
         if isinstance(result, Match):
             found.append(Candidate(profile, result))
         else:

@@ -13,12 +13,12 @@ from edeploy.match.checks.duplicates import check_duplicates
 from edeploy.match.checks.scripts import HasImage, check_script
 from edeploy.match.checks.specs import check_specs
 from edeploy.match.cmdb import read_cmdb
-from edeploy.match.language import read_specs
-from edeploy.match.literals import read_literal
+from edeploy.match.literals import parse_python, read_bytes, read_literal
 from edeploy.match.problems import BadFile, Problem
-from edeploy.match.profiles import STATE, Row, load_profile, read_state
+from edeploy.match.profiles import STATE, Row, load_profile, read_rules, read_state
+from edeploy.match.specs_module import ENDING, module_specs
 
-ENDINGS = (".specs", ".configure", ".cmdb", ".toml")
+ENDINGS = (".specs", ENDING, ".configure", ".cmdb", ".toml")
 
 
 class Unusable(EdeployError):
@@ -50,13 +50,15 @@ def _strays(folder: Path, rows: list[Row], found: set[Problem]) -> list[Row]:
     """Profiles that have files and are not in `state`; they are checked like the others."""
     known = {row.name for row in rows}
     state = read_literal(folder / STATE)
-    files = [path for path in folder.iterdir() if path.suffix in ENDINGS and path.stem]
-    files.sort(key=lambda path: ENDINGS.index(path.suffix))
+    names = [path.name for path in folder.iterdir()]
     strays: dict[str, Row] = {}
-    for path in files:
-        if path.stem not in known and path.stem not in strays:
-            found.add(Problem(path, 1, 1, f"{path.stem} is not in `state`: it is never used"))
-            strays[path.stem] = Row(path.stem, None, state)
+    for ending in ENDINGS:
+        for file in sorted(file for file in names if file.endswith(ending)):
+            name = file.removesuffix(ending)
+            if name and name not in known and name not in strays:
+                message = f"{name} is not in `state`: it is never used"
+                found.add(Problem(folder / file, 1, 1, message))
+                strays[name] = Row(name, None, state)
     return list(strays.values())
 
 
@@ -66,8 +68,8 @@ class _Files:
     def __init__(self, folder: Path, row: Row) -> None:
         self.folder = folder
         self.row = row
-        self.specs, self.cmdb, self.configure = (
-            folder / f"{row.name}.{ending}" for ending in ("specs", "cmdb", "configure")
+        self.specs, self.module, self.cmdb, self.configure = (
+            folder / f"{row.name}{ending}" for ending in (".specs", ENDING, ".cmdb", ".configure")
         )
 
     @cached_property
@@ -84,7 +86,7 @@ class _Files:
     def bound(self) -> set[str] | None:
         """The variables that the script has; None when specs or CMDB are broken."""
         try:
-            rules = read_specs(self.specs).rules
+            rules = read_rules(self.folder, self.row.name)[0].rules
         except BadFile:
             return None
         if self.cmdb.exists() and not self.columns:
@@ -101,6 +103,7 @@ def _profile(files: _Files, has_image: HasImage | None) -> Iterator[Problem]:
         yield from error.problems
     checks: dict[Path, Callable[[Path], Iterator[Problem]]] = {
         files.specs: lambda path: check_specs(read_literal(path)),
+        files.module: _check_module,
         files.cmdb: lambda path: check_cmdb(read_literal(path), files.columns),
         files.configure: lambda path: check_script(path, files.bound, has_image),
     }
@@ -110,3 +113,8 @@ def _profile(files: _Files, has_image: HasImage | None) -> Iterator[Problem]:
                 yield from check(path)
         except BadFile:
             pass  # load_profile has told it
+
+
+def _check_module(path: Path) -> Iterator[Problem]:
+    literal = module_specs(parse_python(read_bytes(path), path), path)
+    return check_specs(literal) if literal else iter(())

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from edeploy.inventory.items import Report
+from edeploy.match.acceptance import Refused, fit
 from edeploy.match.cmdb import Entry, read_cmdb
 from edeploy.match.language import Specs, read_specs
 from edeploy.match.literals import Literal, read_literal
@@ -15,6 +17,8 @@ from edeploy.match.problems import Problem as Problem
 from edeploy.match.profile_settings import ProfileSettings as ProfileSettings
 from edeploy.match.profile_settings import read_settings
 from edeploy.match.scripts import ImageUse, read_script
+from edeploy.match.solver import Match, Mismatch
+from edeploy.match.specs_module import ENDING, SpecsModule, read_module
 from edeploy.names import BadName, checked
 
 STATE = "state"
@@ -34,6 +38,11 @@ class Profile:
     quota: int | None
     settings: ProfileSettings
     uses: tuple[ImageUse, ...]
+    module: SpecsModule | None = None
+
+    def fit(self, report: Report) -> Match | Mismatch | Refused:
+        """Whether a report meets the rules, and the profile's own `accept` takes it."""
+        return fit(self.specs, self.module, report)
 
 
 @dataclass(frozen=True)
@@ -101,15 +110,46 @@ def load_profile(folder: Path, row: Row) -> Profile:
             problems.extend(error.problems if path.exists() else missing)
             return None
 
-    specs = part(read_specs, "specs")
+    specs, module = None, None
+    try:
+        specs, module = read_rules(folder, row.name)
+    except BadFile as error:
+        there = any((folder / f"{row.name}{end}").exists() for end in (".specs", ENDING))
+        missing = [row.place.problem(f"{row.name}: there is no {row.name}.specs")]
+        problems.extend(error.problems if there else missing)
     script = part(read_script, "configure")
     cmdb = part(read_cmdb, "cmdb") if (folder / f"{row.name}.cmdb").exists() else None
     settings = part(read_settings, "toml")
     if problems or specs is None or script is None or settings is None:
         raise BadFile(problems)
     return Profile(
-        row.name, specs, cmdb, script.source, script.path, row.quota, settings, script.uses
+        row.name, specs, cmdb, script.source, script.path, row.quota, settings, script.uses, module
     )
+
+
+def read_rules(folder: Path, name: str) -> tuple[Specs, SpecsModule | None]:
+    """The rules in NAME.specs or NAME.specs.py, and the module if there is one. Raises BadFile."""
+    plain, path = folder / f"{name}.specs", folder / f"{name}{ENDING}"
+    module = read_module(path) if path.exists() else None
+    if module is None:
+        return read_specs(plain), None
+    if module.specs is not None and plain.exists():
+        raise BadFile([Problem(path, 1, 1, f"has `specs`, and so has {plain.name}: keep one")])
+    if module.specs is None and not plain.exists():
+        message = f"has no `specs = […]`, and there is no {plain.name}"
+        raise BadFile([Problem(path, 1, 1, message)])
+    return module.specs or read_specs(plain), module
+
+
+def rules_at(path: Path) -> tuple[Specs, SpecsModule | None]:
+    """The rules of the profile that a .specs or .specs.py file is of. Raises BadFile.
+
+    A file of another name has its own rules only.
+    """
+    for ending in (ENDING, ".specs"):
+        if path.name.endswith(ending) and path.name != ending:
+            return read_rules(path.parent, path.name.removesuffix(ending))
+    return read_specs(path), None
 
 
 def _row(literal: Literal) -> Row:

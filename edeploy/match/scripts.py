@@ -39,7 +39,7 @@ def read_script(path: Path) -> Script:
     source = read_source(path)
     try:
         tree = parse_python(source.encode(), path)
-        _compile(tree, path)
+        check_compiles(tree, path)
     except BadFile as error:
         raise _python_2(path, source) or error from error
     uses = tuple(_uses(tree, path))
@@ -75,8 +75,11 @@ def _bad_names(use: ImageUse) -> Iterator[str]:
             yield error.message
 
 
-def _compile(tree: ast.Module, path: Path) -> None:
-    """Find what the parser does not: `return` outside a function, names both global and local."""
+def check_compiles(tree: ast.Module, path: Path) -> None:
+    """Find what the parser does not: `return` outside a function, names both global and local.
+
+    Raises BadFile.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

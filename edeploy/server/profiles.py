@@ -61,9 +61,11 @@ class ProfileShelf:
         return Candidate(candidate.profile, None, lacking)
 
     def _look(self) -> Stamp:
-        found: Stamp = {}
+        # ctime: it also changes with the mode and owner, which decide whether code is loaded.
+        own = self._folder.stat()
+        found: Stamp = {".": (own.st_mode, own.st_uid, own.st_ino)}
         for path in self._folder.iterdir():
             if not path.name.startswith(".") and path.is_file():
                 status = path.stat()
-                found[path.name] = (status.st_mtime_ns, status.st_size, status.st_ino)
+                found[path.name] = (status.st_ctime_ns, status.st_size, status.st_ino)
         return found
