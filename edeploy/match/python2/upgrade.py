@@ -40,6 +40,8 @@ def upgrade(source: str) -> Upgrade:
         text = expand_tabs(text)
         changes.append(Change(error.line, 1, TABS))
         error = compile_error(text)
+    if error is not None and changes and compile_error(source) is None:
+        return Upgrade(source, (), ())  # `print:0` is Python 3, odd as it is
     if error is not None:
         return Upgrade(text, tuple(sorted(changes)), syntax.left, error)
     names = _names(text, bool(changes))
