@@ -178,7 +178,8 @@ def _script(session: Session, identity: Identity, now: float) -> BootScript | No
             BootScript.at <= now,
             BootScript.at > now - BOOT_TO_REPORT,
         )
-        .order_by(BootScript.at.desc())
+        # By its card before its UUID: boards of a batch may share that.
+        .order_by(BootScript.mac.in_(identity.macs).desc(), BootScript.at.desc())
         .limit(1)
     )
 
