@@ -54,6 +54,12 @@ def test_the_first_disk_is_gone_and_the_others_are_called_otherwise() -> None:
     ]
 
 
+def test_a_disk_with_another_name_and_firmware_is_the_same_disk() -> None:
+    before = report(*disk("sda", "WD1A"), *disk("sdb", "WD2A"), ("disk", "sdb", "rev", "1"))
+    after = report(*disk("sdb", "WD1A"), *disk("sda", "WD2A"), ("disk", "sda", "rev", "2"))
+    assert said(before, after) == ["disk sda rev 1 → 2"]
+
+
 def test_a_disk_in_the_place_of_another() -> None:
     before = report(*disk("sda", "WD1A"), *disk("sdb", "WD2A"))
     after = report(*disk("sda", "WD1A"), *disk("sdb", "WD9A", "1200"))

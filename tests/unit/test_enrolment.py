@@ -322,6 +322,14 @@ def test_reports_are_kept_while_they_differ(site: Site) -> None:
         rows = reports.history(session, find(session, name))
         assert [(row.first, row.last) for row in rows] == [(1060.0, 1300.0)]
         assert reports.last_report(session, find(session, name)) == linked
+    for version, flags in (("6.1", "fpu"), ("6.2", "fpu avx")):
+        of_kernel = (
+            Item("system", "kernel", "version", version),
+            Item("cpu", "physical_0", "flags", flags),
+        )
+        site.report(A.but(more=(*of_kernel, Item("cpu", "physical_0", "product", "P"))))
+    with site.database.read() as session:
+        assert len(reports.history(session, find(session, name))) == 2
     for number in range(reports.KEPT + 5):
         site.report(A.but(disks=(f"WD{number}00X",)))
     with site.database.read() as session:

@@ -192,6 +192,14 @@ def test_a_held_machine_is_known_again() -> None:
     assert found.same is not None and found.same.known.id == 0
 
 
+def test_a_held_machine_with_another_card_is_still_the_held_one() -> None:
+    one, two = Parts(macs=A.macs[:1]), Parts(macs=A.macs[1:2])
+    held = Parts(macs=A.macs[:2])
+    assert len(verdict(held, one, two).doubts) == 2
+    found = verdict(Parts(macs=A.macs[:3]), one, two, held, held=(2,))
+    assert found.same is not None and found.same.known.id == 2 and found.doubts == ()
+
+
 def test_the_order_of_the_records_does_not_matter() -> None:
     machines = known(A, B, A.but(serial="S9"), B.but(uuid=A.uuid))
     said = identify(A.but(macs=B.macs).report()).marks
