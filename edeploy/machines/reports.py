@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, defer
 
 from edeploy.inventory.changes import changes, fingerprint, summary
 from edeploy.inventory.items import Item, Report
@@ -45,9 +45,10 @@ def store(session: Session, machine: Machine, report: Report, *, now: float) -> 
 
 
 def history(session: Session, machine: Machine) -> Sequence[ReportRow]:
-    """The kept reports, the newest first."""
+    """The kept reports, the newest first; what is in one is fetched when it is read."""
     return session.scalars(
         select(ReportRow)
+        .options(defer(ReportRow.body))
         .where(ReportRow.machine_id == machine.id)
         .order_by(ReportRow.last.desc(), ReportRow.id.desc())
     ).all()
