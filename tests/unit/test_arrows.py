@@ -17,6 +17,7 @@ ROOMS = {
     "inventory": set(),
     "match": {"inventory"},
     "images": {"inventory"},
+    "health": {"inventory"},
     "machines": {"match", "images", "inventory"},
     "boot": {"machines", "match", "images", "inventory"},
     "bmc": {"match", "images", "inventory"},

@@ -1,0 +1,1 @@
+"""An analysis as text, JSON, CSV, JUnit and HTML. The same analysis gives the same bytes."""
