@@ -146,9 +146,11 @@ class Reports:
 def _is_same(a: Identity, b: Identity) -> bool:
     """Whether two reports of one session are of one machine.
 
-    Stricter than for the server's records: here a serial number that two machines share (a board
-    with the wrong SMBIOS) must not make one machine of them.
+    Stricter than for the server's records: two machines that share a serial number (a board whose
+    SMBIOS was never written) or a MAC must not become one here.
     """
+    if a.serial and b.serial and a.serial != b.serial:
+        return False
     if a.macs and b.macs:
         return bool(set(a.macs) & set(b.macs))
     return (a.serial, a.uuid) == (b.serial, b.uuid)

@@ -30,10 +30,15 @@ def headline(analysis: Analysis) -> str:
     total = len(analysis.judgements)
     failed = found.get(Verdict.FAIL, 0)
     noun = "machine" if total == 1 else "machines"
-    parts = [f"{failed or 'None'} of {total} {noun} should not be installed"]
+    parts = [
+        f"{failed} of {total} {noun} should not be installed"
+        if failed
+        else f"none of {total} {noun} fails"
+    ]
     parts += [f"{found[verdict]} {words}" for verdict, words in _WORDS.items() if verdict in found]
     passed = found.get(Verdict.PASS, 0)
-    return "; ".join([*parts, f"{passed} {'passes' if passed == 1 else 'pass'}"]) + "."
+    text = "; ".join([*parts, f"{passed} {'passes' if passed == 1 else 'pass'}"])
+    return f"{text[0].upper()}{text[1:]}."
 
 
 def has_sheep(analysis: Analysis) -> bool:
