@@ -48,6 +48,14 @@ class Report:
             found.setdefault((item[0], item[2]), []).append(number)
         return found
 
+    @cached_property
+    def keys(self) -> dict[str, list[str]]:
+        """The keys that each type has, in the order in which they were found."""
+        found: dict[str, list[str]] = {}
+        for kind, key in self.lines:
+            found.setdefault(kind, []).append(key)
+        return found
+
     # `type`, `id`: the format's own words, worth more here than the built-in functions.
     def value(self, type: str, id: str, key: str) -> str | None:  # noqa: A002
         """The value of the first such item, or None."""

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from edeploy.inventory.items import Item, Report
+from edeploy.match.contradictions import contradiction
 from edeploy.match.language import FIELDS, Rule, Specs
-from edeploy.match.search import Constraint, GaveUp, Search, Shortage, constraints, matching
+from edeploy.match.linesets import each
+from edeploy.match.pairing import Shortage, pair
+from edeploy.match.problems import cut
+from edeploy.match.propagation import Constraint, constraints
+from edeploy.match.work import GaveUp, Work
 
-NEAREST = 5
-SUSPECTS = 8
+SHOWN = 5
+_PUZZLE = (
+    "no answer: the rules are too much of a puzzle for this report; "
+    "say more exactly which devices are meant"
+)
 
 
 @dataclass(frozen=True)
@@ -23,104 +32,128 @@ class Failure:
     gave_up: bool = False
 
 
-def explain(failure: Failure) -> str:
+@dataclass(frozen=True)
+class Reason:
+    """Why: in a line, and the lines or rules that show it."""
+
+    head: str
+    details: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.head}: {'; '.join(self.details)}" if self.details else self.head
+
+
+def explain(failure: Failure) -> Reason:
     """The smallest honest reason."""
     if failure.gave_up:
-        return (
-            "no answer: the rules are too much of a puzzle for this report; "
-            "say more exactly which devices are meant"
-        )
+        return Reason(_PUZZLE)
     if failure.unmet is not None:
-        return f"{failure.unmet} cannot be met: {_nearest(failure.unmet, failure.report)}"
-    return _contradiction(failure)
+        return _unmet(failure.unmet, failure.report)
+    return _contradiction(failure.specs, failure.report)
 
 
-def _nearest(rule: Rule, report: Report) -> str:
+def _unmet(rule: Rule, report: Report) -> Reason:
     """The lines that fit in type, then key, then id, as far as it goes, and what fails there."""
-    lines: list[Item] = list(report.items)
-    for place in (0, 2, 1):
+    lines: Sequence[Item] = report.items
+    places = [(0, ()), (2, (0,)), (1, (0, 2))]
+    if rule.indexed is not None:
+        kind, key = rule.indexed
+        if kind not in report.keys:
+            return _absent(rule, 0, (), list(report.keys))
+        if key not in report.keys[kind]:
+            return _absent(rule, 2, (0,), report.keys[kind])
+        lines = [report.items[number] for number in report.lines[rule.indexed]]
+        places = places[2:]
+    for place, known in places:
         field = rule.fields[place]
-        kept = [item for item in lines if field.fits(item[place])]
-        if not kept:
-            there = _some(sorted({item[place] for item in lines}))
-            what = _known(rule, place)
-            return f"no line{what} with {FIELDS[place]} {field.source} (there is {there})"
-        lines = kept
+        if field.literal is not None or field.condition is not None:
+            kept = [item for item in lines if field.fits(item[place])]
+            if not kept:
+                return _absent(rule, place, known, list({item[place]: 0 for item in lines}))
+            lines = kept
     field = rule.fields[3]
     wrong = [item for item in lines if not field.fits(item.value)]
     if not wrong:
-        return f"no line where {field.source} is the same in all its places"
-    shown = [f"{' '.join(item[:3])} {item.value} {field.miss}" for item in wrong[:NEAREST]]
-    return "; ".join(shown) + _more(len(wrong))
+        told = ["in no line is a variable one text wherever it stands"]
+        return Reason(f"{rule} cannot be met", tuple(told))
+    told = [f"{_line(item)} {cut(field.told(item.value))}" for item in wrong[:SHOWN]]
+    return Reason(f"{rule} cannot be met", _with_rest(told, len(wrong)))
 
 
-def _known(rule: Rule, place: int) -> str:
-    before = {0: (), 2: (0,), 1: (0, 2)}[place]
-    words = [f"{FIELDS[i]} {rule.fields[i].source}" for i in before]
-    return " of " + ", ".join(words) if words else ""
+def _absent(rule: Rule, place: int, known: Sequence[int], there: Sequence[str]) -> Reason:
+    """No line has what the rule wants at a place; `there` is what lines have instead."""
+    wanted = rule.fields[place].source
+    among = " and ".join(f"{FIELDS[i]} {cut(rule.fields[i].source)}" for i in known)
+    where = f"no line of {among}" if among else "no line"
+    # What begins like it is perhaps what was meant.
+    near = sorted(there, key=lambda text: text[:3].lower() != wanted[:3].lower())
+    has = f"{where} has the {FIELDS[place]} {cut(wanted)}"
+    return Reason(f"{rule} cannot be met", (f"{has} (there is {_some(near) or 'nothing'})",))
+
+
+def _contradiction(specs: Specs, report: Report) -> Reason:
+    """Each rule can be met, all together cannot: a smallest set of them that shows it."""
+    try:
+        lines = [rule.candidates(report, Work()) for rule in specs.rules]
+    except GaveUp:
+        return Reason(_PUZZLE)
+    table = constraints(specs, report, lines)
+    short = pair([constraint.lines for constraint in table])
+    if isinstance(short, Shortage):
+        return _shortage(specs, report, short)
+    found = contradiction(dict(enumerate(table)), report.items)
+    perhaps = "" if found.smallest else " (perhaps fewer of them do)"
+    if len(found.patterns) == 1:
+        rules = found.patterns[0]
+        told = [f"{specs.rules[i]} {_offer(table[i], report)}" for i in rules[:SHOWN]]
+        head = f"{len(rules)} rules contradict each other{perhaps}"
+        return Reason(head, _with_rest(told, len(rules)))
+    head = f"{len(found.patterns)} sets of rules need lines of their own, and not all can have them"
+    return Reason(head + perhaps, _alike(specs, found.patterns))
+
+
+def _shortage(specs: Specs, report: Report, short: Shortage) -> Reason:
+    """More rules than lines."""
+    lines = [_line(report.items[line]) for line in islice(each(short.lines), SHOWN)]
+    count = short.lines.bit_count()
+    head = f"{len(short.takers)} rules need a line each, and {count} fit"
+    rules = _alike(specs, [(taker,) for taker in sorted(short.takers)])
+    return Reason(head, (*rules, "lines: " + ", ".join(_with_rest(lines, count))))
+
+
+def _alike(specs: Specs, sets: Iterable[tuple[int, ...]]) -> tuple[str, ...]:
+    """Sets of rules, those together that differ in the names of variables only."""
+    groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
+    for rules in sets:
+        groups.setdefault(tuple(specs.shapes[rule] for rule in rules), []).append(rules)
+    told = []
+    for members in islice(groups.values(), SHOWN):
+        first = ", ".join(str(specs.rules[rule]) for rule in members[0])
+        others = [" and ".join(str(rule + 1) for rule in rules) for rules in members[1:]]
+        more = (
+            f"; like {'it' if len(members[0]) == 1 else 'them'}: {_some(others)}" if others else ""
+        )
+        told.append(first + more)
+    return _with_rest(told, len(groups))
+
+
+def _offer(constraint: Constraint, report: Report) -> str:
+    """What a rule leaves: values of its one shared variable, or lines."""
+    if len(constraint.reads) == 1:
+        place, name = constraint.reads[0]
+        values = dict.fromkeys(report.items[line][place] for line in each(constraint.lines))
+        return f"leaves for ${name}: {_some(list(values))}"
+    return f"leaves {_some([_line(report.items[line]) for line in each(constraint.lines)])}"
+
+
+def _line(item: Item) -> str:
+    return " ".join(map(cut, item))
 
 
 def _some(values: Sequence[str]) -> str:
-    return ", ".join(values[:NEAREST]) + _more(len(values)) if values else "nothing"
+    return ", ".join(_with_rest([cut(value) for value in values[:SHOWN]], len(values)))
 
 
-def _more(count: int) -> str:
-    return f" and {count - NEAREST} more" if count > NEAREST else ""
-
-
-def _contradiction(failure: Failure) -> str:
-    """Each rule can be met, all together cannot: a smallest set of them that shows it."""
-    rules = failure.specs.rules
-    lines = [rule.candidates(failure.report) for rule in rules]
-    table = constraints(failure.specs, failure.report, lines)
-    found = matching([tuple(one) for one in lines])
-    if isinstance(found, Shortage):
-        return _shortage([rules[index] for index in sorted(found.takers)], len(found.lines))
-    core = sorted(_core(table))
-    told = "; ".join(
-        f"{rules[index]} by {_offers(failure, index, lines)}" for index in core[:NEAREST]
-    )
-    return f"these rules can be met one by one, not together: {told}{_more(len(core))}"
-
-
-def _shortage(rules: Sequence[Rule], lines: int) -> str:
-    named = "; ".join(str(rule) for rule in rules[:NEAREST]) + _more(len(rules))
-    return f"{len(rules)} rules need a line each, lines that fit them: {lines} ({named})"
-
-
-def _offers(failure: Failure, index: int, lines: Sequence[Sequence[int]]) -> str:
-    return _some([" ".join(failure.report.items[line]) for line in lines[index]])
-
-
-def _core(table: Sequence[Constraint]) -> list[int]:
-    """A set of constraints that contradict each other, none of which can be left out.
-
-    QuickXplain (Junker 2004): halves are dropped whole where possible, so that a small set in
-    many rules is found with few questions.
-    """
-
-    def contradict(kept: Sequence[int]) -> bool:
-        try:
-            return Search([table[index] for index in kept]).feasible() is None
-        except GaveUp:
-            return False
-
-    def reduce(ground: list[int], added: bool, rest: list[int]) -> list[int]:
-        if added and contradict(ground):
-            return []
-        if len(rest) == 1:
-            return rest
-        half = len(rest) // 2
-        right = reduce(ground + rest[:half], True, rest[half:])
-        left = reduce(ground + right, bool(right), rest[:half])
-        return left + right
-
-    search = Search(table)
-    try:
-        search.feasible()
-    except GaveUp:
-        pass
-    suspects, count = search.suspects(), SUSPECTS
-    while count < len(suspects) and not contradict(suspects[:count]):
-        count *= 2
-    return reduce([], False, suspects[:count])
+def _with_rest(told: Sequence[str], count: int) -> tuple[str, ...]:
+    """The first of many, and how many more there are."""
+    return (*told, f"and {count - len(told)} more") if count > len(told) else tuple(told)

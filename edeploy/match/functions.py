@@ -6,7 +6,17 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+
+from edeploy.match.problems import cut
+from edeploy.match.regexps import BadRegexp, compiled
 
 Compare = Callable[[float, float], bool]
 
@@ -20,16 +30,26 @@ class SpecError(ValueError):
 
 @dataclass(frozen=True)
 class Leaf:
-    """One condition: `holds` says whether a value meets it, `miss` what to say when not.
-
+    """One condition. `met` and `missed` say of a value that it meets it or not, `strange` why a
+    value cannot be compared at all; `steps` is the cost of `holds` if that is more than nothing.
     `name` and `words` are the function and its arguments as they were written; for a text that
     stands for itself, empty and the text.
     """
 
     holds: Callable[[str], bool]
-    miss: str
+    met: str
+    missed: str
+    strange: Callable[[str], str] | None = None
+    steps: Callable[[str], int] | None = None
     name: str = ""
     words: tuple[str, ...] = ()
+
+    def told(self, value: str) -> str:
+        """What is to be said of a value, such as `is not > 300`."""
+        if self.holds(value):
+            return self.met
+        strange = self.strange(value) if self.strange else ""
+        return f"is {strange}, so {self.missed.removeprefix('is ')}" if strange else self.missed
 
 
 def number(text: str) -> float | None:
@@ -44,7 +64,7 @@ def number(text: str) -> float | None:
 
 def equal(text: str) -> Leaf:
     """The value is this text."""
-    return Leaf(lambda value: value == text, f"is not {text}", words=(text,))
+    return replace(_is(lambda value: value == text, text or "empty"), words=(text,))
 
 
 def build(name: str, arguments: list[str]) -> Leaf:
@@ -64,7 +84,7 @@ def _compare(compare: Compare, sign: str) -> Callable[[list[str]], Leaf]:
             given = number(value)
             return given is not None and compare(given, limit)
 
-        return Leaf(holds, f"is not {sign} {arguments[0]}")
+        return _is(holds, f"{sign} {arguments[0]}", _no_number)
 
     return make
 
@@ -76,42 +96,63 @@ def _range(arguments: list[str]) -> Leaf:
         given = number(value)
         return given is not None and low <= given <= high
 
-    return Leaf(holds, f"is not between {arguments[0]} and {arguments[1]}")
+    return _is(holds, f"between {arguments[0]} and {arguments[1]}", _no_number)
 
 
 def _in(arguments: list[str]) -> Leaf:
     allowed = frozenset(arguments)
-    return Leaf(lambda value: value in allowed, f"is not one of {', '.join(arguments)}")
+    return _is(lambda value: value in allowed, f"one of {', '.join(arguments)}")
 
 
 def _network(arguments: list[str]) -> Leaf:
     try:
         network: IPv4Network | IPv6Network = ip_network(arguments[0], strict=False)
     except ValueError as error:
-        raise SpecError(f"network(): {error}") from error
+        raise SpecError(f"network(): {cut(str(error))}") from error
 
     def holds(value: str) -> bool:
-        try:
-            address = ip_address(value.strip())
-        except ValueError:
-            return False
-        return address.version == network.version and address in network
+        address = _address(value)
+        return address is not None and address.version == network.version and address in network
 
-    return Leaf(holds, f"is not in the network {network}")
+    def strange(value: str) -> str:
+        address = _address(value)
+        if address is None:
+            return "no address"
+        return "" if address.version == network.version else f"an IPv{address.version} address"
+
+    return _is(holds, f"in the network {network}", strange)
 
 
 def _regexp(arguments: list[str]) -> Leaf:
     try:
-        pattern = re.compile(arguments[0])
-    except (re.error, RecursionError, OverflowError) as error:
-        raise SpecError(f"regexp(): {arguments[0]!r} does not compile: {error}") from error
-    return Leaf(lambda value: pattern.search(value) is not None, f"does not match {arguments[0]}")
+        expression = compiled(arguments[0])
+    except BadRegexp as error:
+        raise SpecError(f"regexp(): {cut(arguments[0])!r} {error}") from error
+    met, missed = f"matches {arguments[0]}", f"does not match {arguments[0]}"
+    return Leaf(expression.found, met, missed, steps=expression.steps)
+
+
+def _is(
+    holds: Callable[[str], bool], what: str, strange: Callable[[str], str] | None = None
+) -> Leaf:
+    return Leaf(holds, f"is {what}", f"is not {what}", strange)
+
+
+def _no_number(value: str) -> str:
+    return "no number" if number(value) is None else ""
+
+
+def _address(text: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(text.strip())
+    except ValueError:
+        return None
 
 
 def _wanted_number(text: str) -> float:
     found = number(text)
     if found is None:
-        raise SpecError(f"{text!r} is no number")
+        raise SpecError(f"{cut(text)!r} is no number")
     return found
 
 

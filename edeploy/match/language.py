@@ -11,7 +11,8 @@ from edeploy.inventory.items import Item, Report
 from edeploy.match.conditions import Condition, parse_condition, plain
 from edeploy.match.functions import SpecError
 from edeploy.match.literals import Literal, read_literal
-from edeploy.match.problems import BadFile, Problem
+from edeploy.match.problems import BadFile, Problem, cut
+from edeploy.match.work import Work
 
 FIELDS = ("type", "id", "key", "value")
 _FORM = "Specs are a list of 4-tuples: ('disk', '$disk', 'size', 'gt(10)')."
@@ -36,10 +37,9 @@ class Field:
             return text == self.literal
         return self.condition is None or self.condition.holds(text)
 
-    @property
-    def miss(self) -> str:
-        """What to say of a text that does not fit."""
-        return self.condition.miss if self.condition else f"is not {self.literal}"
+    def told(self, text: str) -> str:
+        """What decides about a text: `is not > 300`."""
+        return self.condition.told(text) if self.condition else f"is not {self.literal}"
 
 
 @dataclass(frozen=True)
@@ -50,12 +50,31 @@ class Rule:
     fields: tuple[Field, ...]
 
     def __str__(self) -> str:
-        return f"rule {self.number} {tuple(field.source for field in self.fields)}"
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
+        return f"rule {self.number} ({', '.join(repr(cut(field.source)) for field in self.fields)})"
 
     @cached_property
     def variables(self) -> tuple[tuple[int, str], ...]:
         """The place (0 to 3) and name of each variable."""
         return tuple((i, f.variable) for i, f in enumerate(self.fields) if f.variable is not None)
+
+    @cached_property
+    def shape(self) -> object:
+        """What the rule is but for the names of its variables."""
+        number_of: dict[str, int] = {}
+        return tuple(
+            (
+                field.literal,
+                field.condition.source if field.condition else None,
+                number_of.setdefault(field.variable, len(number_of))
+                if field.variable is not None
+                else None,
+            )
+            for field in self.fields
+        )
 
     @cached_property
     def _once(self) -> bool:
@@ -65,19 +84,34 @@ class Rule:
     def _checked(self) -> tuple[int, ...]:
         """The places to look at, those that the report's index has answered left out."""
         needed = [i for i, f in enumerate(self.fields) if f.literal is not None or f.condition]
-        return tuple(i for i in needed if self._indexed is None or i not in (0, 2))
+        return tuple(i for i in needed if self.indexed is None or i not in (0, 2))
 
     @cached_property
-    def _indexed(self) -> tuple[str, str] | None:
+    def indexed(self) -> tuple[str, str] | None:
+        """The type and key, when both are plain text: the report has an index of these."""
         kind, key = self.fields[0].literal, self.fields[2].literal
         return (kind, key) if kind is not None and key is not None else None
 
-    def candidates(self, report: Report) -> list[int]:
-        """The lines of the report that meet this rule taken alone: ascending indexes."""
+    @cached_property
+    def _costly(self) -> tuple[tuple[int, Condition], ...]:
+        return tuple(
+            (place, field.condition)
+            for place, field in enumerate(self.fields)
+            if field.condition is not None and field.condition.costs
+        )
+
+    def candidates(self, report: Report, work: Work) -> list[int]:
+        """The lines of the report that meet this rule taken alone: ascending indexes.
+
+        Raises GaveUp.
+        """
         items = report.items
         lines: Sequence[int] = range(len(items))
-        if self._indexed is not None:
-            lines = report.lines.get(self._indexed, ())
+        if self.indexed is not None:
+            lines = report.lines.get(self.indexed, ())
+        work.spend(len(lines))
+        for place, condition in self._costly:
+            work.spend(sum(condition.cost(items[line][place]) for line in lines))
         for place in self._checked:
             fits = self.fields[place].fits
             lines = [line for line in lines if fits(items[line][place])]
@@ -107,6 +141,12 @@ class Specs:
         return frozenset(twice)
 
     @cached_property
+    def shapes(self) -> tuple[int, ...]:
+        """For each rule a number; rules of one number differ in the names of variables only."""
+        numbers: dict[object, int] = {}
+        return tuple(numbers.setdefault(rule.shape, len(numbers)) for rule in self.rules)
+
+    @cached_property
     def keys(self) -> frozenset[str]:
         """The variables written `$$`: the CMDB entry is chosen by them."""
         fields = [field for rule in self.rules for field in rule.fields]
@@ -122,7 +162,7 @@ def parse_field(text: str) -> Field:
     is_key = head.startswith("$$")
     name = head[2:] if is_key else head[1:]
     if not name or name.startswith("$"):
-        raise SpecError(f"{text!r}: a variable is $name or $$name")
+        raise SpecError(f"{cut(text)!r}: a variable is $name or $$name")
     condition = (parse_condition(tail) or plain(tail)) if equals else None
     return Field(text, condition=condition, variable=name, is_key=is_key)
 

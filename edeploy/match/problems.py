@@ -8,6 +8,13 @@ from pathlib import Path
 
 from edeploy.errors import EdeployError
 
+_LONGEST = 120
+
+
+def cut(text: str) -> str:
+    """A text short enough for a message."""
+    return text if len(text) <= _LONGEST else text[: _LONGEST - 2] + " …"
+
 
 @dataclass(frozen=True, order=True)
 class Problem:

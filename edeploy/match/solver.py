@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from edeploy.inventory.items import Item, Report
-from edeploy.match.explain import Failure, explain
+from edeploy.match.explain import Failure, Reason, explain
 from edeploy.match.language import Specs
-from edeploy.match.search import GaveUp, Search, constraints
+from edeploy.match.propagation import constraints
+from edeploy.match.search import Search
+from edeploy.match.work import GaveUp, Work
 
 
 @dataclass(frozen=True)
@@ -28,9 +30,19 @@ class Mismatch:
     failure: Failure
 
     @cached_property
-    def reason(self) -> str:
+    def explanation(self) -> Reason:
         """The rule that cannot be met and what comes nearest, or the rules that contradict."""
         return explain(self.failure)
+
+    @property
+    def reason(self) -> str:
+        """The explanation in one line."""
+        return str(self.explanation)
+
+    @property
+    def is_answer(self) -> bool:
+        """False when the question was given up: a solution may exist."""
+        return not self.failure.gave_up
 
 
 def match(specs: Specs, report: Report) -> Match | Mismatch:
@@ -38,14 +50,18 @@ def match(specs: Specs, report: Report) -> Match | Mismatch:
 
     Among several solutions the one with the earliest lines, in the order of the rules.
     """
+    work = Work()
     lines: list[list[int]] = []
-    for rule in specs.rules:
-        found = rule.candidates(report)
-        if not found:
-            return Mismatch(Failure(specs, report, unmet=rule))
-        lines.append(found)
+    known: dict[int, list[int]] = {}
     try:
-        chosen = _first_fit(specs, report, lines) or _search(specs, report, lines)
+        for rule, shape in zip(specs.rules, specs.shapes, strict=True):
+            found = known.get(shape)
+            if found is None:
+                found = known[shape] = rule.candidates(report, work)
+                if not found:
+                    return Mismatch(Failure(specs, report, unmet=rule))
+            lines.append(found)
+        chosen = _first_fit(specs, report, lines, work) or _search(specs, report, lines, work)
     except GaveUp:
         return Mismatch(Failure(specs, report, gave_up=True))
     if chosen is None:
@@ -53,7 +69,9 @@ def match(specs: Specs, report: Report) -> Match | Mismatch:
     return _match(specs, report, chosen)
 
 
-def _first_fit(specs: Specs, report: Report, lines: list[list[int]]) -> list[int] | None:
+def _first_fit(
+    specs: Specs, report: Report, lines: list[list[int]], work: Work
+) -> list[int] | None:
     """The first free line that agrees, rule by rule; None at the first rule without one.
 
     When it gets through, no solution has earlier lines: most matches need nothing more.
@@ -62,11 +80,12 @@ def _first_fit(specs: Specs, report: Report, lines: list[list[int]]) -> list[int
     taken: set[int] = set()
     chosen: list[int] = []
     for rule, found in zip(specs.rules, lines, strict=True):
-        for line in found:
+        for tried, line in enumerate(found, 1):
             item = report.items[line]
             if line not in taken and all(
                 bound.get(name, item[place]) == item[place] for place, name in rule.variables
             ):
+                work.spend(tried)
                 break
         else:
             return None
@@ -76,10 +95,12 @@ def _first_fit(specs: Specs, report: Report, lines: list[list[int]]) -> list[int
     return chosen
 
 
-def _search(specs: Specs, report: Report, lines: list[list[int]]) -> Sequence[int] | None:
-    if not specs.rules:
-        return []
-    return Search(constraints(specs, report, lines)).first()
+def _search(
+    specs: Specs, report: Report, lines: list[list[int]], work: Work
+) -> Sequence[int] | None:
+    rules = dict(enumerate(constraints(specs, report, lines)))
+    found = Search(rules, report.items, work).first()
+    return None if found is None else [found[rule] for rule in rules]
 
 
 def _match(specs: Specs, report: Report, chosen: Sequence[int]) -> Match:

@@ -1,0 +1,104 @@
+"""Pairing: a line for each taker, none given twice, or a smallest group that has too few."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from edeploy.match.linesets import each, earliest
+
+
+@dataclass(frozen=True)
+class Shortage:
+    """Takers (indexes) that have fewer lines between them than they are.
+
+    Without any one of them the others can be served: none can be left out of a reason.
+    """
+
+    takers: frozenset[int]
+    lines: int
+
+
+class Pairing:
+    """A line for each taker out of the set that it wants, kept while the wants change.
+
+    Augmenting paths (Berge 1957), breadth first; early lines preferred.
+    """
+
+    def __init__(self, wanted: Sequence[int]) -> None:
+        self._wanted = list(wanted)
+        self.line_of = [-1] * len(wanted)
+        self._taker_of: dict[int, int] = {}
+
+    def complete(self) -> Shortage | None:
+        """Serve every taker; who has too few if that cannot be."""
+        waiting = []
+        taken = 0
+        for taker, lines in enumerate(self._wanted):
+            free = lines & ~taken
+            if free:
+                line = earliest(free)
+                taken |= 1 << line
+                self.line_of[taker], self._taker_of[line] = line, taker
+            else:
+                waiting.append(taker)
+        for taker in waiting:
+            shortage = self._augment(taker)
+            if shortage is not None:
+                return shortage
+        return None
+
+    def fix(self, taker: int, line: int) -> bool:
+        """From now on `taker` wants this line only; False, and no change, if others then miss."""
+        before, old = self._wanted[taker], self.line_of[taker]
+        self._wanted[taker] = 1 << line
+        if old == line:
+            return True
+        displaced = self._taker_of.get(line)
+        del self._taker_of[old]
+        self.line_of[taker], self._taker_of[line] = line, taker
+        if displaced is None or self._augment(displaced) is None:
+            return True
+        self._wanted[taker] = before
+        self.line_of[taker], self._taker_of[old] = old, taker
+        self._taker_of[line] = displaced
+        return False
+
+    def free(self, taker: int, lines: int) -> None:
+        """From now on `taker` wants any of these lines, the one that it has among them."""
+        self._wanted[taker] = lines
+
+    def _augment(self, taker: int) -> Shortage | None:
+        """Give `taker` a line by moving others; the takers met on the way if that cannot be."""
+        wanted_by: dict[int, int] = {}
+        visited = 0
+        queue = deque([taker])
+        met = {taker}
+        while queue:
+            current = queue.popleft()
+            new = self._wanted[current] & ~visited
+            visited |= new
+            for line in each(new):
+                wanted_by[line] = current
+                if line not in self._taker_of:
+                    self._move(line, taker, wanted_by)
+                    return None
+                met.add(self._taker_of[line])
+                queue.append(self._taker_of[line])
+        return Shortage(frozenset(met), visited)
+
+    def _move(self, line: int, first: int, wanted_by: dict[int, int]) -> None:
+        while True:
+            taker = wanted_by[line]
+            left = self.line_of[taker]
+            self.line_of[taker], self._taker_of[line] = line, taker
+            if taker == first:
+                return
+            line = left
+
+
+def pair(wanted: Sequence[int]) -> list[int] | Shortage:
+    """A line for each taker, no line twice, early lines preferred; or who has too few."""
+    pairing = Pairing(wanted)
+    return pairing.complete() or pairing.line_of
