@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
 from edeploy.inventory.items import Item, Report
-from edeploy.match.contradictions import contradiction
 from edeploy.match.language import FIELDS, Rule, Specs
-from edeploy.match.linesets import each
-from edeploy.match.pairing import Shortage, pair
 from edeploy.match.problems import cut
-from edeploy.match.propagation import Constraint, constraints
-from edeploy.match.work import GaveUp, Work
+from edeploy.match.solve.contradictions import contradiction
+from edeploy.match.solve.linesets import each
+from edeploy.match.solve.pairing import Shortage, pair
+from edeploy.match.solve.propagation import Constraint, constraints
+from edeploy.match.solve.work import GaveUp, Work
 
 SHOWN = 5
+_MANY = 100
 _PUZZLE = (
     "no answer: the rules are too much of a puzzle for this report; "
     "say more exactly which devices are meant"
@@ -34,13 +35,24 @@ class Failure:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why: in a line, and the lines or rules that show it."""
+    """Why: in a line, the lines or rules that show it, and the numbers of all rules it is about.
+
+    `more` is how many details there are beyond those given here.
+    """
 
     head: str
     details: tuple[str, ...] = ()
+    rules: tuple[int, ...] = ()
+    more: int = 0
 
     def __str__(self) -> str:
-        return f"{self.head}: {'; '.join(self.details)}" if self.details else self.head
+        """In one line, the first details only."""
+        told = self.told(SHOWN)
+        return f"{self.head}: {'; '.join(told)}" if told else self.head
+
+    def told(self, most: int = _MANY) -> tuple[str, ...]:
+        """The details, at most so many of them, and then how many there are more."""
+        return _with_rest(self.details[:most], len(self.details) + self.more)
 
 
 def explain(failure: Failure) -> Reason:
@@ -74,10 +86,13 @@ def _unmet(rule: Rule, report: Report) -> Reason:
     field = rule.fields[3]
     wrong = [item for item in lines if not field.fits(item.value)]
     if not wrong:
-        told = ["in no line is a variable one text wherever it stands"]
-        return Reason(f"{rule} cannot be met", tuple(told))
-    told = [f"{_line(item)} {cut(field.told(item.value))}" for item in wrong[:SHOWN]]
-    return Reason(f"{rule} cannot be met", _with_rest(told, len(wrong)))
+        return _cannot(rule, ["in no line is a variable one text wherever it stands"])
+    told = [f"{_line(item)} {cut(field.told(item.value))}" for item in wrong[:_MANY]]
+    return _cannot(rule, told, len(wrong) - len(told))
+
+
+def _cannot(rule: Rule, details: Sequence[str], more: int = 0) -> Reason:
+    return Reason(f"{rule} cannot be met", tuple(details), (rule.number,), more)
 
 
 def _absent(rule: Rule, place: int, known: Sequence[int], there: Sequence[str]) -> Reason:
@@ -88,7 +103,7 @@ def _absent(rule: Rule, place: int, known: Sequence[int], there: Sequence[str]) 
     # What begins like it is perhaps what was meant.
     near = sorted(there, key=lambda text: text[:3].lower() != wanted[:3].lower())
     has = f"{where} has the {FIELDS[place]} {cut(wanted)}"
-    return Reason(f"{rule} cannot be met", (f"{has} (there is {_some(near) or 'nothing'})",))
+    return _cannot(rule, [f"{has} (there is {_some(near) or 'nothing'})"])
 
 
 def _contradiction(specs: Specs, report: Report) -> Reason:
@@ -105,11 +120,11 @@ def _contradiction(specs: Specs, report: Report) -> Reason:
     perhaps = "" if found.smallest else " (perhaps fewer of them do)"
     if len(found.patterns) == 1:
         rules = found.patterns[0]
-        told = [f"{specs.rules[i]} {_offer(table[i], report)}" for i in rules[:SHOWN]]
+        told = [f"{specs.rules[i]} {_offer(table[i], report)}" for i in rules[:_MANY]]
         head = f"{len(rules)} rules contradict each other{perhaps}"
-        return Reason(head, _with_rest(told, len(rules)))
+        return Reason(head, tuple(told), _numbers([rules]), len(rules) - len(told))
     head = f"{len(found.patterns)} sets of rules need lines of their own, and not all can have them"
-    return Reason(head + perhaps, _alike(specs, found.patterns))
+    return _about(head + perhaps, specs, found.patterns)
 
 
 def _shortage(specs: Specs, report: Report, short: Shortage) -> Reason:
@@ -117,24 +132,26 @@ def _shortage(specs: Specs, report: Report, short: Shortage) -> Reason:
     lines = [_line(report.items[line]) for line in islice(each(short.lines), SHOWN)]
     count = short.lines.bit_count()
     head = f"{len(short.takers)} rules need a line each, and {count} fit"
-    rules = _alike(specs, [(taker,) for taker in sorted(short.takers)])
-    return Reason(head, (*rules, "lines: " + ", ".join(_with_rest(lines, count))))
+    there = ", ".join(_with_rest(lines, count))
+    return _about(f"{head} ({there})", specs, [(taker,) for taker in sorted(short.takers)])
 
 
-def _alike(specs: Specs, sets: Iterable[tuple[int, ...]]) -> tuple[str, ...]:
-    """Sets of rules, those together that differ in the names of variables only."""
+def _about(head: str, specs: Specs, sets: Sequence[tuple[int, ...]]) -> Reason:
+    """A reason of sets of rules, those told together that differ in names of variables only."""
     groups: dict[tuple[int, ...], list[tuple[int, ...]]] = {}
     for rules in sets:
         groups.setdefault(tuple(specs.shapes[rule] for rule in rules), []).append(rules)
     told = []
-    for members in islice(groups.values(), SHOWN):
+    for members in islice(groups.values(), _MANY):
         first = ", ".join(str(specs.rules[rule]) for rule in members[0])
         others = [" and ".join(str(rule + 1) for rule in rules) for rules in members[1:]]
-        more = (
-            f"; like {'it' if len(members[0]) == 1 else 'them'}: {_some(others)}" if others else ""
-        )
-        told.append(first + more)
-    return _with_rest(told, len(groups))
+        it = "it" if len(members[0]) == 1 else "them"
+        told.append(first + (f"; like {it}: {_some(others)}" if others else ""))
+    return Reason(head, tuple(told), _numbers(sets), len(groups) - len(told))
+
+
+def _numbers(sets: Iterable[tuple[int, ...]]) -> tuple[int, ...]:
+    return tuple(rule + 1 for rule in sorted(chain.from_iterable(sets)))
 
 
 def _offer(constraint: Constraint, report: Report) -> str:

@@ -12,7 +12,7 @@ from edeploy.match.conditions import Condition, parse_condition, plain
 from edeploy.match.functions import SpecError
 from edeploy.match.literals import Literal, read_literal
 from edeploy.match.problems import BadFile, Problem, cut
-from edeploy.match.work import Work
+from edeploy.match.solve.work import Work
 
 FIELDS = ("type", "id", "key", "value")
 _FORM = "Specs are a list of 4-tuples: ('disk', '$disk', 'size', 'gt(10)')."

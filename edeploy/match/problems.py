@@ -12,7 +12,8 @@ _LONGEST = 120
 
 
 def cut(text: str) -> str:
-    """A text short enough for a message."""
+    """A text short enough for a message, in one line."""
+    text = text.replace("\n", " ")
     return text if len(text) <= _LONGEST else text[: _LONGEST - 2] + " …"
 
 

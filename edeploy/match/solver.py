@@ -9,9 +9,9 @@ from functools import cached_property
 from edeploy.inventory.items import Item, Report
 from edeploy.match.explain import Failure, Reason, explain
 from edeploy.match.language import Specs
-from edeploy.match.propagation import constraints
-from edeploy.match.search import Search
-from edeploy.match.work import GaveUp, Work
+from edeploy.match.solve.propagation import constraints
+from edeploy.match.solve.search import Search
+from edeploy.match.solve.work import GaveUp, Work
 
 
 @dataclass(frozen=True)

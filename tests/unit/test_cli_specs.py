@@ -37,6 +37,54 @@ def test_match(folder: Path) -> None:
     assert "disk sda size 278 is not > 300; disk sdb size 150 is not > 300" in done.stdout
 
 
+def test_a_mismatch_explained(folder: Path) -> None:
+    words = ["specs", "match", "--specs", folder / "big.specs", "--hw", folder / "m.json"]
+    assert json.loads(edeploy(*words, "--json").stdout) == {
+        "matched": False,
+        "vars": {},
+        "keys": {},
+    }
+    told = edeploy(*words, "--explain").stdout.splitlines()
+    assert told == [
+        "no match: rule 1 ('disk', '$$d', 'size', '$s=gt(300)') cannot be met",
+        "  disk sda size 278 is not > 300",
+        "  disk sdb size 150 is not > 300",
+    ]
+    document = json.loads(edeploy(*words, "--explain", "--json").stdout)
+    assert document["rules"] == [1]
+    assert document["details"] == [line.strip() for line in told[1:]]
+    assert document["reason"].startswith("rule 1 (")
+
+
+def test_a_match_explained(folder: Path) -> None:
+    words = ["specs", "match", "--specs", folder / "small.specs", "--hw", folder / "m.json"]
+    told = edeploy(*words, "--explain").stdout.splitlines()
+    assert told == [
+        "match",
+        "  rule 1 ('disk', '$$d', 'size', '$s=lt(300)') takes disk sda size 278",
+        "  d = sda",
+        "  s = 278",
+    ]
+    document = json.loads(edeploy(*words, "--explain", "--json").stdout)
+    assert document["lines"] == [
+        {
+            "rule": 1,
+            "spec": ["disk", "$$d", "size", "$s=lt(300)"],
+            "line": ["disk", "sda", "size", "278"],
+        }
+    ]
+
+
+def test_a_refusal_explained(folder: Path) -> None:
+    (folder / "small.specs.py").write_text("def accept(report, var):\n    return 'too old'\n")
+    words = ["specs", "match", "--specs", folder / "small.specs", "--hw", folder / "m.json"]
+    told = edeploy(*words, "--explain").stdout.splitlines()
+    assert told[0] == "no match: small.specs.py: too old"
+    assert told[1].endswith("takes disk sda size 278")
+    document = json.loads(edeploy(*words, "--explain", "--json").stdout)
+    assert (document["matched"], document["reason"]) == (False, "small.specs.py: too old")
+
+
 def test_pick(folder: Path) -> None:
     done = edeploy("specs", "pick", "--dir", folder, "--hw", folder / "m.json")
     assert done.stdout.splitlines()[0].startswith("big: no match: rule 1")

@@ -13,12 +13,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from edeploy.inventory.items import Item
-from edeploy.match.linesets import each, earliest, is_one
-from edeploy.match.pairing import Shortage, pair
-from edeploy.match.placing import Placing, Solve
-from edeploy.match.propagation import Constraint, Propagation, State
-from edeploy.match.symmetry import clusters, look_alikes, patterns
-from edeploy.match.work import GaveUp, Work
+from edeploy.match.solve.linesets import each, earliest, is_one
+from edeploy.match.solve.pairing import Shortage, pair
+from edeploy.match.solve.placing import Placing, Solve
+from edeploy.match.solve.propagation import Constraint, Propagation, State
+from edeploy.match.solve.symmetry import clusters, look_alikes, patterns
+from edeploy.match.solve.work import GaveUp, Work
 
 # Clusters within clusters: each level is a puzzle of its own inside the one above.
 DEEPEST = 60

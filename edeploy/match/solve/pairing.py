@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edeploy.match.linesets import each, earliest
+from edeploy.match.solve.linesets import each, earliest
 
 
 @dataclass(frozen=True)

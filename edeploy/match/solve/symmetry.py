@@ -13,8 +13,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edeploy.inventory.items import Item
-from edeploy.match.linesets import each, is_one, merged, united
-from edeploy.match.propagation import Propagation, State
+from edeploy.match.solve.linesets import each, is_one, merged, united
+from edeploy.match.solve.propagation import Propagation, State
 
 
 @dataclass(frozen=True)

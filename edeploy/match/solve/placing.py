@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-from edeploy.match.linesets import each, earliest, is_one, lineset, united
-from edeploy.match.pairing import Pairing, Shortage
-from edeploy.match.symmetry import Cluster, Pattern, Roles
-from edeploy.match.work import Work
+from edeploy.match.solve.linesets import each, earliest, is_one, lineset, united
+from edeploy.match.solve.pairing import Pairing, Shortage
+from edeploy.match.solve.symmetry import Cluster, Pattern, Roles
+from edeploy.match.solve.work import Work
 
 # Patterns (by kind) in one cluster.
 Guests = tuple[int, ...]

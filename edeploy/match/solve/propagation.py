@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from edeploy.inventory.items import Item, Report
 from edeploy.match.language import Specs
-from edeploy.match.linesets import each, earliest, is_one, lineset, united
-from edeploy.match.work import Work
+from edeploy.match.solve.linesets import each, earliest, is_one, lineset, united
+from edeploy.match.solve.work import Work
 
 
 @dataclass(frozen=True)

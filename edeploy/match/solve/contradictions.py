@@ -6,10 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from edeploy.inventory.items import Item
-from edeploy.match.propagation import Constraint
-from edeploy.match.search import Search
-from edeploy.match.symmetry import Pattern, grouped
-from edeploy.match.work import GaveUp, Work
+from edeploy.match.solve.propagation import Constraint
+from edeploy.match.solve.search import Search
+from edeploy.match.solve.symmetry import Pattern, grouped
+from edeploy.match.solve.work import GaveUp, Work
 
 # An eighth of what an answer may cost, and more than racks need.
 _MOST_WORK = 400_000
