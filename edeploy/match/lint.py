@@ -50,6 +50,8 @@ def _strays(folder: Path, rows: list[Row], found: set[Problem]) -> list[Row]:
     """Profiles that have files and are not in `state`; they are checked like the others."""
     known = {row.name for row in rows}
     state = read_literal(folder / STATE)
+    # A row with a bad quota names its profile all the same.
+    named = {field.value for row in state.parts() for field in row.parts()[:1] if field.is_text}
     names = [path.name for path in folder.iterdir()]
     strays: dict[str, Row] = {}
     for ending in ENDINGS:
@@ -57,7 +59,8 @@ def _strays(folder: Path, rows: list[Row], found: set[Problem]) -> list[Row]:
             name = file.removesuffix(ending)
             if name and name not in known and name not in strays:
                 message = f"{name} is not in `state`: it is never used"
-                found.add(Problem(folder / file, 1, 1, message))
+                if name not in named:
+                    found.add(Problem(folder / file, 1, 1, message))
                 strays[name] = Row(name, None, state)
     return list(strays.values())
 

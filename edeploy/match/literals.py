@@ -8,6 +8,7 @@ import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
+from edeploy.match.missing_comma import missing_comma
 from edeploy.match.problems import BadFile, Problem
 
 MAX_FILE_BYTES = 1 << 20
@@ -32,6 +33,11 @@ class Literal:
     def is_sequence(self) -> bool:
         """Whether it is a list or a tuple."""
         return isinstance(self.node, (ast.List, ast.Tuple))
+
+    @property
+    def is_text(self) -> bool:
+        """Whether it is text."""
+        return isinstance(self.node, ast.Constant) and isinstance(self.node.value, str)
 
     def parts(self) -> list[Literal]:
         """The items of a list or tuple; of another value, none."""
@@ -107,8 +113,10 @@ def parse_python(data: bytes, path: Path) -> ast.Module:
             warnings.simplefilter("ignore")
             return ast.parse(data, str(path))
     except SyntaxError as error:
-        message = _said(error.msg)
-        raise BadFile([Problem(path, *_place(error), message)]) from error
+        comma = missing_comma(data.decode("utf-8-sig", "replace"), error)
+        if comma is not None:
+            raise BadFile([Problem(path, *comma, "a comma is missing here")]) from error
+        raise BadFile([Problem(path, *_place(error), _said(error.msg))]) from error
     except (ValueError, RecursionError, MemoryError) as error:
         message = _said(str(error) or "nested too deeply")
         raise BadFile([Problem(path, 1, 1, message)]) from error
@@ -120,8 +128,6 @@ def _place(error: SyntaxError) -> tuple[int, int]:
 
 
 def _said(message: str) -> str:
-    if "forgot a comma" in message:
-        return "invalid syntax: a comma is missing here, or before it"
     return re.sub(r" \(<?[^()]*, line \d+\)\Z", "", message)
 
 

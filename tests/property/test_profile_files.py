@@ -92,6 +92,12 @@ def test_python_2_becomes_python_3_line_by_line(source: str) -> None:
     assert upgrade(done.source).changes == ()
 
 
+NETWORKS = """10.0.0.0/8 10.0.0.0/30 10.0.0.2/31 0.0.0.0/0 255.0.0.0/8 ::/0 fe80::/126
+::2/128""".split()
+ADDRESSES = """0.0.0.0 10.0.0.0 10.0.0.1 10.0.0.2 10.0.0.3 10.0.0.4 10.9.9.9 11.0.0.0 254.0.0.1
+255.255.255.255 :: ::2 ::3 fe80:: fe80::3 fe80::4""".split()
+
+
 def plain_conditions() -> st.SearchStrategy[str]:
     words = st.sampled_from(["1", "2", "2.5", "3", "-1", "x", "y"])
     numbers = st.sampled_from(["1", "2", "2.5", "3", "-1"])
@@ -100,6 +106,7 @@ def plain_conditions() -> st.SearchStrategy[str]:
         st.tuples(numbers, numbers).map("range({0[0]}, {0[1]})".format),
         st.lists(words, min_size=1, max_size=3).map(lambda some: f"in({', '.join(some)})"),
         words,
+        st.sampled_from(NETWORKS).map("network({})".format),
     )
     return st.recursive(
         leaves,
@@ -113,7 +120,8 @@ def plain_conditions() -> st.SearchStrategy[str]:
 
 
 NUMBERS_TRIED = [str(n / 4) for n in range(-8, 20)] + [str(n) for n in range(-2, 6)]
-TRIED = ["", "x", "y", "z", "-5", "9", *NUMBERS_TRIED, *(f" {text}" for text in NUMBERS_TRIED)]
+TRIED = ["", "x", "y", "z", "-5", "9", *NUMBERS_TRIED, *(f" {text}" for text in NUMBERS_TRIED),
+         *ADDRESSES]  # fmt: skip
 
 
 @settings(max_examples=1000, deadline=None)

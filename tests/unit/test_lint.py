@@ -50,6 +50,16 @@ def test_the_order_of_findings_and_strays(tmp_path: Path) -> None:
     ]
 
 
+def test_a_row_of_state_that_cannot_be_used_names_its_profile(tmp_path: Path) -> None:
+    profile(tmp_path)
+    profile(tmp_path, "b", configure="x = 1\nprint 'a'\n")
+    (tmp_path / "state").write_text("[('a', '*'),\n ('b', 'many'), (3, 4), 5]")
+    told = findings(tmp_path)
+    assert "state:2:8: the quota 'many' is neither a number nor '*'" in told
+    assert any(one.startswith("b.configure:2:1: is Python 2") for one in told)
+    assert not any("never used" in one for one in told)
+
+
 @pytest.mark.parametrize(
     ("field", "told"),
     [
@@ -57,6 +67,8 @@ def test_the_order_of_findings_and_strays(tmp_path: Path) -> None:
         ("$s=or(range(9, 3), 4)", "range(9, 3) fits no number"),
         ("and(gt(5), lt(3))", "and(gt(5), lt(3)) fits no value"),
         ("$s=and(in(a, b), c)", "and(in(a, b), c) fits no value"),
+        ("and(network(10.0.0.0/8), gt(3))", "and(network(10.0.0.0/8), gt(3)) fits no value"),
+        ("and(network(::/0), network(0.0.0.0/0))", "and(network(::/0), network(0.0.0.0/0)) fits"),
         (" gt(4)", "blanks around gt(…) make it a text; write it without"),
         ("gt (4)", "blanks around gt(…) make it a text"),
         ("$s= gt(4)", "blanks around gt(…) make it a text"),
@@ -77,6 +89,9 @@ def test_a_field_that_fits_nothing(tmp_path: Path, field: str, told: str) -> Non
     "text",
     [
         "and(gt(5), lt(6))",
+        "and(network(10.0.0.0/8), not(network(10.0.0.0/9)))",
+        "and(network(fe80::1/128), not(in(fe80::1)))",
+        "and(not(network(0.0.0.0/1)), not(network(128.0.0.0/2)), network(0.0.0.0/0))",
         "and(ge(5), le(5), not(in(5)))",
         "not(or(gt(1), le(1)))",
         "gt(1e307)",

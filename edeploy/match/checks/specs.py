@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
-from itertools import zip_longest
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import chain, zip_longest
 from math import inf
 
 from edeploy.match.conditions import Condition
@@ -18,7 +19,7 @@ MOST_WORDS = 100
 """A condition with more arguments is not tried out; people write a handful."""
 
 _LIKE_A_CALL = re.compile(r"(\s*)(\$[^=]*=)?(\s*)([A-Za-z_]\w*)(\s*)\((.*)\)(\s*)\Z", re.DOTALL)
-_COMPARING = frozenset(["", "in", "gt", "ge", "lt", "le", "range"])
+_COMPARING = frozenset(["", "in", "gt", "ge", "lt", "le", "range", "network"])
 _NO_NUMBER = "\0no number"
 
 
@@ -37,16 +38,32 @@ def check_specs(literal: Literal) -> Iterator[Problem]:
 
 
 def never_holds(condition: Condition) -> bool:
-    """Whether no value meets it, as far as that can be known: only for texts and numbers.
+    """Whether no value meets it, as far as that can be known: not with regular expressions.
 
-    Such a condition answers alike for all values between two numbers it names, and for all other
-    texts it does not name: one value of each kind is tried.
+    Such a condition answers alike for all values between two numbers it names, for all addresses
+    between the ends of its networks, and for all other texts it does not name: one value of each
+    kind is tried.
     """
     leaves = [step for step in condition.steps if isinstance(step, Leaf)]
     words = [word for leaf in leaves for word in leaf.words]
     if len(words) > MOST_WORDS or any(leaf.name not in _COMPARING for leaf in leaves):
         return False
-    return not any(condition.holds(value) for value in _tried(words))
+    networks = [ip_network(leaf.words[0], False) for leaf in leaves if leaf.name == "network"]
+    tried = chain(_tried(words), _addresses(networks))
+    return not any(condition.holds(value) for value in tried)
+
+
+def _addresses(networks: Sequence[IPv4Network | IPv6Network]) -> Iterator[str]:
+    for network in networks:
+        after = int(network.broadcast_address) + 1
+        ends = [
+            0,
+            int(network.network_address),
+            *([] if after >> network.max_prefixlen else [after]),
+        ]
+        for end in ends:
+            address = ip_address(end.to_bytes(network.max_prefixlen // 8, "big"))
+            yield from (str(address), f" {address}")
 
 
 def _tried(words: Sequence[str]) -> Iterator[str]:
