@@ -10,12 +10,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from edeploy.cli.image_sign import key_option, sign_image
 from edeploy.cli.role import json_option, roles_option
 from edeploy.errors import EdeployError
 from edeploy.images.build import DEFAULT_VERSION, build_image
 from edeploy.images.debian import Mirrors
 from edeploy.images.mirrors import MIRROR_VARIABLE, SECURITY_VARIABLE
 from edeploy.images.recipe import load_recipe
+from edeploy.images.signature import check, sign
 from edeploy.images.store import DEFAULT_STORE, Image, Store
 from edeploy.images.verify import verify_archive, verify_image, verify_tree
 
@@ -34,6 +36,9 @@ def command() -> None:
     """Images: roles built at a version, in the store."""
 
 
+command.add_command(sign_image)
+
+
 @command.command()
 @click.argument("role")
 @version_option
@@ -44,6 +49,7 @@ def command() -> None:
     "--security-mirror", envvar=SECURITY_VARIABLE, default="", help="security archive to use"
 )
 @click.option("--force", is_flag=True, help="build again although nothing changed")
+@key_option
 def build(
     role: str,
     version: str,
@@ -52,6 +58,7 @@ def build(
     mirror: str,
     security_mirror: str,
     force: bool,
+    key: Path | None,
 ) -> None:
     """Build the image of ROLE, or say that it is unchanged.
 
@@ -67,6 +74,9 @@ def build(
         force=force,
         on_step=click.echo,
     )
+    if key:
+        sign(image.manifest, image.signature, key)
+        click.echo(f"{image}: signed")
     record = image.record()
     click.echo(
         f"{image.archive}: {record.archive_size / 1e6:.1f} MB,"
@@ -101,8 +111,14 @@ def ls(store: Path, as_json: bool) -> None:
 @click.argument("what", metavar="IMAGE|PATH")
 @version_option
 @click.option("--image", "role", help="the role whose manifest a PATH is compared with")
+@click.option(
+    "--signers",
+    type=click.Path(path_type=Path),
+    envvar="EDEPLOY_SIGNERS",
+    help="OpenSSH's file of allowed signers: check the signature of IMAGE too",
+)
 @store_option
-def verify(what: str, version: str, role: str | None, store: Path) -> None:
+def verify(what: str, version: str, role: str | None, signers: Path | None, store: Path) -> None:
     """Compare an image, a folder or an archive with a manifest; a line for each difference.
 
     IMAGE: a role, or `ROLE-VERSION`; the store's own tree and archive are checked. PATH (it has
@@ -111,7 +127,10 @@ def verify(what: str, version: str, role: str | None, store: Path) -> None:
     """
     place = Store(store)
     if "/" not in what:
-        differences = verify_image(_named(place, what, version))
+        image = _named(place, what, version)
+        differences = verify_image(image)
+        if signers:
+            click.echo(f"{image}: signed by {_signer(image, signers)}")
     elif Path(what).is_dir():
         if role is None:
             raise click.UsageError("a folder needs --image ROLE: the image that it should be")
@@ -130,6 +149,12 @@ def _named(store: Store, what: str, version: str) -> Image:
     """The image `what`: `web-1.0.0` when there is one of that name, else the role `what`."""
     both = {f"{image.role}-{image.version}": image for image in store.images()}
     return both.get(what) or store.image(what, version)
+
+
+def _signer(image: Image, signers: Path) -> str:
+    if not image.signature.is_file():
+        raise EdeployError(f"{image} is not signed", f"edeploy image sign {image.role} --key FILE")
+    return check(image.manifest.read_bytes(), str(image), image.signature.read_bytes(), signers)
 
 
 def _facts(image: Image) -> dict[str, object]:

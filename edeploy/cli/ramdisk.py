@@ -36,16 +36,22 @@ def command() -> None:
     "--ssh-key", type=click.Path(path_type=Path),
     help="public key; with it, `ssh -p 2222 root@machine` gives a shell while it runs the ramdisk",
 )  # fmt: skip
-def build(kernel: str, store: Path, recipe: Path, ssh_key: Path | None) -> None:
+@click.option(
+    "--signers", type=click.Path(path_type=Path), envvar="EDEPLOY_SIGNERS",
+    help="OpenSSH's file of allowed signers: machines install only what one of them signed",
+)  # fmt: skip
+def build(
+    kernel: str, store: Path, recipe: Path, ssh_key: Path | None, signers: Path | None
+) -> None:
     """Build the ramdisk, or say that it is there already.
 
-    It is made anew when its recipe, the agent, the key or the mirrors change; for new versions
-    of packages, remove STORE/ramdisk/KERNEL first.
+    It is made anew when its recipe, the agent, a key, the signers or the mirrors change; for new
+    versions of packages, remove STORE/ramdisk/KERNEL first.
     """
     console = Console(highlight=False)
     with console.status(f"ramdisk {kernel}") as status:
         built = build_ramdisk(
-            recipe, kernel, Store(store), ssh_key=ssh_key,
+            recipe, kernel, Store(store), ssh_key=ssh_key, signers=signers,
             on_step=lambda step: status.update(f"ramdisk {kernel}: {step}"),
         )  # fmt: skip
     for notice in built.notices:

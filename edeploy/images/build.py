@@ -88,7 +88,7 @@ def build_image(
 def _write_manifest(workshop: _Workshop) -> tuple[int, int]:
     """Writes the manifest; bytes in files (hard links once) and number of paths."""
     entries = trees.scan(workshop.bench.tree)
-    atomic.write(workshop.parts.manifest, manifest.dump(entries))
+    atomic.write(workshop.parts.manifest, manifest.dump(entries, str(workshop.parts)))
     size = sum(entry.size for entry in entries if entry.links in (b"", entry.path))
     return size, len(entries)
 
@@ -162,6 +162,8 @@ def _show(workshop: _Workshop, image: Image) -> None:
     """Put the finished parts in their places; the record goes first and comes back last."""
     run(["sync", "--file-system", str(workshop.folder)], timeout=None)
     image.record_file.unlink(missing_ok=True)
+    # It is of the image that was here.
+    image.signature.unlink(missing_ok=True)
     atomic.sync_folder(image.tree.parent)
     if image.tree.exists():
         image.tree.replace(image.tree.parent / f".{image.role}.old-{os.getpid()}")

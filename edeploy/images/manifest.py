@@ -8,6 +8,7 @@ from typing import NamedTuple
 from edeploy.errors import EdeployError
 
 HEADER = "#edeploy-manifest 1"
+IMAGE = "#image "
 
 
 class BadManifest(EdeployError):
@@ -72,9 +73,20 @@ def unquote(text: str) -> bytes:
     return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text).encode("latin-1")
 
 
-def dump(entries: list[Entry]) -> bytes:
-    """The manifest's text; equal entries give equal bytes."""
-    return "\n".join([HEADER, *map(_line, entries), ""]).encode("ascii")
+def dump(entries: list[Entry], image: str = "") -> bytes:
+    """The manifest's text; equal entries give equal bytes.
+
+    `image` says whose manifest it is (`web 1.0.0`): a signature over it holds for no other image.
+    """
+    about = [f"{IMAGE}{image}"] if image else []
+    return "\n".join([HEADER, *about, *map(_line, entries), ""]).encode("ascii")
+
+
+def image_of(data: bytes) -> str:
+    """The image that the manifest names (`web 1.0.0`); "" when it names none."""
+    second = data.split(b"\n", 2)[1:2]
+    text = second[0].decode("ascii", "replace") if second else ""
+    return text[len(IMAGE) :] if text.startswith(IMAGE) else ""
 
 
 def _line(entry: Entry) -> str:
@@ -119,7 +131,8 @@ def parse(data: bytes) -> list[Entry]:
     folders: set[bytes] = set()
     firsts: set[bytes] = set()
     last = b""
-    for number, line in enumerate(lines[1:-1], 2):
+    first = 2 if lines[1].startswith(IMAGE) else 1
+    for number, line in enumerate(lines[first:-1], first + 1):
         entry = _entry(line, number)
         if last and entry.path <= last:
             raise _bad(number, f"{quote(entry.path)} is out of order or given twice")

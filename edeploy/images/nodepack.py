@@ -20,6 +20,7 @@ MODULES = (
     "images/__init__.py",
     "images/manifest.py",
     "images/parallel.py",
+    "images/signature.py",
     "images/trees.py",
     "node/**/*.py",
 )

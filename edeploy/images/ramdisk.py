@@ -18,7 +18,7 @@ import yaml
 import edeploy
 from edeploy import atomic
 from edeploy.errors import EdeployError
-from edeploy.images import prune
+from edeploy.images import prune, signature
 from edeploy.images.mirrors import (
     MIRROR_VARIABLE,
     SECURITY_VARIABLE,
@@ -80,19 +80,22 @@ def build_ramdisk(
     store: Store,
     *,
     ssh_key: Path | None = None,
+    signers: Path | None = None,
     on_step: Callable[[str], None] = lambda _: None,
 ) -> Built:
     """Make `STORE/ramdisk/<kernel>/{vmlinuz,initrd}`, or reuse it when no input changed.
 
-    `pxe` is the folder with ramdisk.yaml and files/. Raises EdeployError; the ramdisk that was
+    `pxe` is the folder with ramdisk.yaml and files/; `signers` are those whose images its
+    machines install (OpenSSH's file of allowed signers). Raises EdeployError; the ramdisk that was
     there before stays as it was.
     """
     if os.geteuid() != 0:
         raise EdeployError("a ramdisk is built as root: its files belong to root", "Use sudo.")
     recipe = load_recipe(pxe / "ramdisk.yaml", kernel)
     key = read_key(ssh_key) if ssh_key else ""
+    allowed = signature.check_signers(signers) if signers else b""
     sources = mirrors()
-    inputs = digest_of_inputs(pxe, kernel, key, sources)
+    inputs = digest_of_inputs(pxe, kernel, (key, allowed), sources)
     with _alone(store.root / "ramdisk"):
         remove_leftovers(store.root / "ramdisk")
         there = existing(store, kernel, inputs)
@@ -107,6 +110,8 @@ def build_ramdisk(
             take_kernel(root, work / "new", recipe)
             slim(root, recipe)
             put_agent(root, pxe / "files", key, inputs)
+            if allowed:
+                _put_signers(root, allowed)
             on_step("compress")
             pack(root, work / "new" / "initrd")
             atomic.write(work / "new" / "inputs", f"{inputs}\n")
@@ -178,9 +183,9 @@ def mirrors() -> list[Source]:
     )
 
 
-def digest_of_inputs(pxe: Path, kernel: str, key: str, sources: list[Source]) -> str:
+def digest_of_inputs(pxe: Path, kernel: str, keys: tuple[str, bytes], sources: list[Source]) -> str:
     """One SHA-256 over all that decides what the ramdisk is, but for new package versions."""
-    digest = hashlib.sha256(repr((REVISION, kernel, key, sources)).encode())
+    digest = hashlib.sha256(repr((REVISION, kernel, keys, sources)).encode())
     ours = [pxe / "ramdisk.yaml", *(pxe / "files").rglob("*")]
     files = [(path, path.relative_to(pxe)) for path in ours if path.is_file()]
     for path, name in sorted([*files, *_node_files()], key=lambda pair: str(pair[1])):
@@ -358,6 +363,12 @@ def _new_folder(place: Path) -> Iterator[Path]:
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _put_signers(root: Path, allowed: bytes) -> None:
+    place = root / signature.SIGNERS.relative_to("/")
+    place.parent.mkdir(exist_ok=True)
+    atomic.write(place, allowed)
 
 
 def _has_firmware(sources: list[Source]) -> bool:

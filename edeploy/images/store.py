@@ -41,6 +41,8 @@ class Image:
     packages: Path
     log: Path
     record_file: Path
+    # There when somebody signed it.
+    signature: Path
 
     def __str__(self) -> str:
         return f"{self.role} {self.version}"
@@ -88,6 +90,7 @@ class Store:
             packages=folder / f"{stem}.packages",
             log=folder / f"{stem}.log",
             record_file=folder / f"{stem}.json",
+            signature=folder / f"{stem}.sig",
         )
 
     def has(self, role: str, version: str) -> bool:

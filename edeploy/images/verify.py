@@ -24,6 +24,14 @@ def verify_image(image: Image) -> list[str]:
     return found + verify_tree(image.tree, image.manifest)
 
 
+def refuse_damaged(image: Image) -> None:
+    """Raise EdeployError when the manifest is not the one that was recorded at the build."""
+    if archive.sha256_of(image.manifest) != image.record().manifest_sha256:
+        raise EdeployError(
+            f"{image.manifest}: not the manifest that was built", "Build the image again."
+        )
+
+
 def verify_tree(tree: Path, manifest_file: Path) -> list[str]:
     """How the tree at `tree` differs, a line each. Raises BadManifest, EdeployError."""
     try:

@@ -29,7 +29,7 @@ class Event:
 class Reporter:
     """The phase that runs, as told to the console at once and to the server soon.
 
-    `progress` and `log` never wait for the network and raise InstallStopped once the server
+    `progress`, `log` and `say` never wait for the network and raise InstallStopped once the server
     has ended the install. What is not reported yet is kept while the server is away: of progress
     only the newest.
     """
@@ -63,6 +63,12 @@ class Reporter:
         """See `Tell.log`."""
         self._check()
         self._console.detail(f"{self._phase}: {line}")
+        self._put("log", log=[line[:MAX_LINE]])
+
+    def say(self, line: str) -> None:
+        """See `Tell.say`."""
+        self._check()
+        self._console.say(f"{self._phase}: {line}")
         self._put("log", log=[line[:MAX_LINE]])
 
     def end(self) -> None:

@@ -9,7 +9,7 @@ from edeploy.images.store import Store
 from edeploy.machines.refusal import NotFound
 from edeploy.names import checked, under
 
-SUFFIXES = (".edeploy", ".manifest")
+SUFFIXES = (".edeploy", ".manifest", ".sig")
 
 
 class Bytes(FileResponse):
@@ -38,7 +38,7 @@ def bytes_router(store: Store) -> APIRouter:
         if suffix not in SUFFIXES or name != f"{role}-{version}{suffix}":
             raise NotFound(f"{name} is no file of an image", f"Ends: {', '.join(SUFFIXES)}.")
         found = store.image(role, version)
-        return _file(store.root, found.archive if suffix == SUFFIXES[0] else found.manifest)
+        return _file(store.root, found.archive.with_name(name))
 
     return router
 

@@ -200,9 +200,13 @@ def _install_routes(app: FastAPI, service: Service) -> None:
 
 
 def _image(service: Service, image: Image) -> JsonObject:
-    unsigned = not image.manifest.with_name(f"{image.manifest.name}.sig").is_file()
-    if unsigned and not service.allow_unsigned:
-        raise Refusal(f"{image} is not signed", "Sign it, or set [images] allow_unsigned = true.")
+    signed = image.signature.is_file()
+    if not signed and not service.allow_unsigned:
+        raise Refusal(
+            f"{image} is not signed",
+            f"edeploy image sign {image.role} --version {image.version} --key FILE;"
+            " or set [images] allow_unsigned = true.",
+        )
     record = image.record()
     base = f"/images/{image.version}/{image.role}-{image.version}"
     host = ipxe.url_host(service.boot.address)
@@ -214,7 +218,8 @@ def _image(service: Service, image: Image) -> JsonObject:
         "manifest": f"{base}.manifest",
         "manifest_sha256": _sha256(image.manifest, image.manifest.stat().st_mtime_ns),
         "rsync": rsync if service.rsync_port is not None else None,
-        "unsigned": unsigned,
+        "signature": f"{base}.sig" if signed else None,
+        "allow_unsigned": service.allow_unsigned,
     }
 
 

@@ -251,7 +251,7 @@ class ImageSettings:
     """What may be given out."""
 
     allow_unsigned: bool = setting(
-        flag, True, "Give out images that have no `<role>-<version>.manifest.sig`."
+        flag, False, "Give out images that nobody signed, and to ramdisks that know no signer."
     )
 
 

@@ -186,7 +186,8 @@ def serving(folder: Path, more: str = "", **options: str) -> Iterator[Server]:
         f'[server]\naddress = "127.0.0.1"\nport = {server.port}\n'
         'socket = "api.sock"\nstate_dir = "state"\n'
         '[store]\npath = "store"\n[profiles]\npath = "profiles"\n'
-        '[boot]\nkernel = "cloud"\n[rsync]\nenabled = false\n' + more
+        '[boot]\nkernel = "cloud"\n[rsync]\nenabled = false\n[images]\nallow_unsigned = true\n'
+        + more
     )
     try:
         yield server

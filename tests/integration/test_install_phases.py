@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from edeploy.errors import EdeployError
-from edeploy.images import manifest, trees
+from edeploy.images import manifest, signature, trees
 from edeploy.inventory.items import Item, Report
 from edeploy.node.cmdline import Arguments
 from edeploy.node.detect.disks import all_disks
@@ -28,9 +28,10 @@ from edeploy.node.install.context import InstallContext, InstallJob, InstallStop
 from edeploy.node.install.disk import DiskInUse, NoDisk, fingerprint
 from edeploy.node.install.fetch import FetchFailed, fetch
 from edeploy.node.install.finish import finish
+from edeploy.node.install.image import NotTrusted
 from edeploy.node.install.mounts import below, unmount_all
 from edeploy.node.install.verify import NotTheImage, verify
-from edeploy.run import ProgramFailed
+from edeploy.run import ProgramFailed, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts need root")
 
@@ -64,6 +65,8 @@ class Told:
 
     def log(self, line: str) -> None:
         self.lines.append(line)
+
+    say = log
 
 
 def handler(desk: Desk) -> type[BaseHTTPRequestHandler]:
@@ -152,7 +155,9 @@ def told() -> Told:
 
 
 @pytest.fixture
-def context(tmp_path: Path, server: Server, told: Told, loop: str) -> Iterator[InstallContext]:
+def context(
+    tmp_path: Path, server: Server, told: Told, loop: str, published: Path
+) -> Iterator[InstallContext]:
     job = InstallJob(
         session="session",
         machine="lab-1",
@@ -207,14 +212,14 @@ def published(desk: Desk, tree: Path) -> Path:
     return tree
 
 
-def publish(desk: Desk, tree: Path) -> None:
+def publish(desk: Desk, tree: Path, image: str = "web 1.0") -> None:
     words = ["tar", "-C", str(tree), "--sort=name", "--xattrs", "--xattrs-include=*", "--acls"]
     plain = subprocess.run(
         [*words, "--numeric-owner", "--sparse", "--format=posix", "-c", "."],
         check=True, capture_output=True,
     ).stdout  # fmt: skip
     archive = subprocess.run(["zstd", "-q"], input=plain, check=True, capture_output=True).stdout
-    text = manifest.dump(trees.scan(tree))
+    text = manifest.dump(trees.scan(tree), image)
     desk.files.update({"/images/a": archive, "/images/m": text})
     desk.image = {
         "archive": "/images/a",
@@ -223,7 +228,8 @@ def publish(desk: Desk, tree: Path) -> None:
         "manifest": "/images/m",
         "manifest_sha256": hashlib.sha256(text).hexdigest(),
         "rsync": None,
-        "unsigned": True,
+        "signature": None,
+        "allow_unsigned": True,
     }
 
 
@@ -387,6 +393,88 @@ class TestConfigure:
         assert not (tmp_path / "done").exists()
 
 
+@pytest.fixture
+def release(tmp_path: Path, context: InstallContext) -> Path:
+    """The key whose owner this ramdisk's file of signers names."""
+    key = tmp_path / "release"
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key])
+    signers = tmp_path / "signers"
+    signers.write_text(f"release@example {key.with_suffix('.pub').read_text()}")
+    context.signers = signers
+    return key
+
+
+def sign_published(desk: Desk, folder: Path, key: Path) -> None:
+    text, sig = folder / "manifest", folder / "sig"
+    text.write_bytes(desk.files["/images/m"])
+    signature.sign(text, sig, key)
+    desk.files["/images/s"] = sig.read_bytes()
+    desk.image["signature"] = "/images/s"
+    desk.image["allow_unsigned"] = False
+
+
+BY_HAND = "run('dd if=/dev/urandom bs=4096 count=1 of=' + var['disk'])\nset_role('web', '1.0')\n"
+
+
+class TestTrust:
+    """What nobody vouches for does not get as far as a disk."""
+
+    def test_a_signed_image(
+        self, context: InstallContext, desk: Desk, told: Told, release: Path, tmp_path: Path
+    ) -> None:
+        sign_published(desk, tmp_path, release)
+        for phase in (configure, fetch, verify):
+            phase(context)
+        assert "web 1.0: signed by release@example" in told.lines
+
+    def test_another_s_image_under_this_name(
+        self, context: InstallContext, desk: Desk, tree: Path, release: Path, tmp_path: Path
+    ) -> None:
+        publish(desk, tree, "base 1.0")
+        sign_published(desk, tmp_path, release)
+        self.refused(context, desk, "signed, but for base 1.0")
+
+    def test_an_altered_manifest(
+        self, context: InstallContext, desk: Desk, release: Path, tmp_path: Path
+    ) -> None:
+        sign_published(desk, tmp_path, release)
+        altered = desk.files["/images/m"].replace(b"mode=0600", b"mode=0666", 1) + b""
+        desk.files["/images/m"] = altered.replace(b"uid=0", b"uid=1", 1)
+        desk.image["manifest_sha256"] = hashlib.sha256(desk.files["/images/m"]).hexdigest()
+        self.refused(context, desk, "not for this manifest")
+
+    def test_an_unsigned_image(self, context: InstallContext, desk: Desk, release: Path) -> None:
+        desk.image["allow_unsigned"] = False
+        self.refused(context, desk, "web 1.0: it is not signed")
+
+    def test_a_ramdisk_without_signers(
+        self,
+        context: InstallContext,
+        desk: Desk,
+        release: Path,
+        tmp_path: Path,
+    ) -> None:
+        sign_published(desk, tmp_path, release)
+        (tmp_path / "signers").unlink()
+        self.refused(context, desk, "this ramdisk carries no signers")
+
+    def test_unsigned_is_said_where_it_is_allowed(
+        self, context: InstallContext, told: Told, release: Path
+    ) -> None:
+        configure(context)
+        assert "web 1.0: it is not signed; the server's configuration allows that" in told.lines
+
+    def refused(self, context: InstallContext, desk: Desk, why: str) -> None:
+        """By a script that wishes for a layout, and by one that writes itself."""
+        disk = context.job.vars["disk"]
+        before = device(disk)
+        for source in (context.job.configure, BY_HAND):
+            script(context, source)
+            with pytest.raises(EdeployError, match=why):
+                configure(context)
+        assert device(disk) == before and not desk.plans
+
+
 class TestFetchAndVerify:
     def test_all_of_an_image_arrives(
         self, context: InstallContext, published: Path, told: Told
@@ -479,11 +567,10 @@ class TestFetchAndVerify:
     def test_a_manifest_that_is_not_the_announced(
         self, context: InstallContext, desk: Desk, published: Path
     ) -> None:
-        configure(context)
-        fetch(context)
         desk.files["/images/m"] += b"\n"
-        with pytest.raises(NotTheImage, match="/images/m: SHA-256"):
-            verify(context)
+        with pytest.raises(NotTrusted, match="/images/m: SHA-256"):
+            configure(context)
+        assert not desk.plans
 
     def test_mounts_below_the_root_are_allowed_for(
         self, context: InstallContext, published: Path, tmp_path: Path, loop: str

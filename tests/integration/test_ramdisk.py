@@ -11,7 +11,7 @@ import pytest
 from edeploy import __version__
 from edeploy.cli.ramdisk import SHIPPED
 from edeploy.errors import EdeployError
-from edeploy.images import ramdisk
+from edeploy.images import ramdisk, signature
 from edeploy.images.ramdisk import Built, build_ramdisk, load_recipe
 from edeploy.images.store import Store
 from edeploy.run import run
@@ -41,7 +41,10 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     key = folder / "id.pub"
     key.write_text(KEY)
     store = Store(folder / "store")
-    built = build_ramdisk(SHIPPED, "cloud", store, ssh_key=key)
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "release"])
+    signers = folder / "signers"
+    signers.write_text(f"release@example {(folder / 'release.pub').read_text()}")
+    built = build_ramdisk(SHIPPED, "cloud", store, ssh_key=key, signers=signers)
     root = folder / "root"
     root.mkdir()
     with subprocess.Popen(["zstd", "-dc", built.ramdisk.initrd], stdout=subprocess.PIPE) as zstd:
@@ -65,16 +68,39 @@ def test_it_is_small(made: Made) -> None:
 
 def test_it_is_reused_until_an_input_changes(made: Made) -> None:
     key = made.store.root.parent / "id.pub"
-    again = build_ramdisk(SHIPPED, "cloud", made.store, ssh_key=key)
+    signers = key.with_name("signers")
+    again = build_ramdisk(SHIPPED, "cloud", made.store, ssh_key=key, signers=signers)
     assert again.reused
     assert again.size == made.built.size
     assert made.store.ramdisk("cloud").initrd == made.built.ramdisk.initrd
     inputs = [
-        ramdisk.digest_of_inputs(SHIPPED, kernel, text, [])
+        ramdisk.digest_of_inputs(SHIPPED, kernel, (text, allowed), [])
         for kernel in ("cloud", "generic")
         for text in ("", KEY)
+        for allowed in (b"", b"me@desk " + KEY.encode())
     ]
-    assert len(set(inputs)) == 4
+    assert len(set(inputs)) == 8
+
+
+def test_it_tells_a_signed_manifest_from_an_altered_one(made: Made) -> None:
+    text, sig = made.root / "tmp/manifest", made.root / "tmp/sig"
+    text.write_bytes(b"#edeploy-manifest 1\n#image web 1.0.0\n")
+    signature.sign(text, sig, made.store.root.parent / "release")
+    check = (
+        "import sys; sys.path.insert(0, '/usr/lib/edeploy')\n"
+        "from pathlib import Path\n"
+        "from edeploy.images.signature import SIGNERS, check\n"
+        "read = Path('/tmp/manifest').read_bytes(), 'web 1.0.0', Path('/tmp/sig').read_bytes()\n"
+        "print(check(*read, SIGNERS))"
+    )
+    argv = ["chroot", made.root, "/usr/bin/python3", "-c", check]
+    null = made.root / "dev/null"
+    null.touch()
+    assert run(argv).out == "release@example\n"
+    text.write_bytes(text.read_bytes().replace(b"1.0.0", b"1.0.1"))
+    assert "BadSignature" in run(argv, check=False).err
+    for file in (text, sig, null):
+        file.unlink()
 
 
 def test_nothing_is_left_beside_it(made: Made) -> None:

@@ -233,13 +233,31 @@ def test_wrong_secrets_and_nonsense(server: Server) -> None:
     assert agent.client.get("/machines").status_code == 404  # not on this side
 
 
+def test_unsigned_images_are_given_out_only_where_the_settings_say_so(server: Server) -> None:
+    settings = server.config.read_text()
+    server.stop()
+    server.config.write_text(settings.replace("allow_unsigned = true", "allow_unsigned = false"))
+    server.start()
+    agent = Agent(server.url, 1)
+    agent.redeem(agent.report()["token"]).raise_for_status()
+    ask = {"params": {"role": "web", "version": "1.0"}, "headers": bearer(agent.secret)}
+    refused = agent.client.get("/v1/install/image", **ask)
+    assert refused.status_code == 409
+    assert refused.json()["error"] == "web 1.0 is not signed"
+    assert "edeploy image sign web --version 1.0" in refused.json()["hint"]
+    (server.folder / "store/install/1.0/web-1.0.sig").write_bytes(b"signature")
+    image = agent.client.get("/v1/install/image", **ask).json()
+    assert image["allow_unsigned"] is False
+    assert agent.client.get(image["signature"]).content == b"signature"
+
+
 def test_bytes_by_range(server: Server) -> None:
     agent = Agent(server.url, 1)
     agent.redeem(agent.report()["token"]).raise_for_status()
     image = agent.client.get(
         "/v1/install/image", params={"role": "web", "version": "1.0"}, headers=bearer(agent.secret)
     ).json()
-    assert image["archive_size"] == len(ARCHIVE) and image["unsigned"] is True
+    assert image["archive_size"] == len(ARCHIVE) and image["signature"] is None
     whole = agent.client.get(image["archive"])
     assert whole.content == ARCHIVE and whole.headers["etag"]
     part = agent.client.get(

@@ -32,6 +32,7 @@ SHIPPED = (
     "images/__init__.py",
     "images/manifest.py",
     "images/parallel.py",
+    "images/signature.py",
     "images/trees.py",
 )
 ON_MACHINES = [
@@ -47,6 +48,7 @@ FOR_NODE = (
     "edeploy.images.manifest",
     "edeploy.images.trees",
     "edeploy.images.parallel",  # the check of trees stands on it
+    "edeploy.images.signature",
     "edeploy.errors",
     "edeploy.run",
     "edeploy.atomic",

@@ -22,6 +22,7 @@ from edeploy.node.install import layout, places
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.disk import find_disk, fingerprint, refuse_if_used
 from edeploy.node.install.follow import follow
+from edeploy.node.install.image import trusted_image
 from edeploy.node.install.mounts import at, unmount_all
 from edeploy.node.install.partition import carry_out
 
@@ -49,17 +50,17 @@ class Outcome:
 def configure(context: InstallContext) -> None:
     """Run the script, plan, ask the server, write; may be done again from the start.
 
-    Raises EdeployError (ConfigureFailed, NoDisk, BadLayout, ServerRefused …); before the server
-    agreed to a plan nothing is written.
+    Raises EdeployError (ConfigureFailed, NotTrusted, NoDisk, BadLayout, ServerRefused …); before
+    the image is known to be good and the server agreed to a plan, nothing is written.
     """
     context.undo.callback(unmount_all, context.root)
     unmount_all(context.root)
     by_hand = not calls_layout(context.job.configure)
     if by_hand:
+        _trust_before_it_runs(context)
         _announce_by_hand(context)
     outcome = run_script(context)
-    context.decisions.role = context.arguments.role or outcome.role
-    context.decisions.version = context.arguments.version or outcome.version
+    _decide_image(context, outcome.role, outcome.version)
     wanted = (context.job.kernel_arguments, *outcome.grub, context.arguments.installed)
     context.decisions.kernel_arguments = [text.strip() for text in wanted if text.strip()]
     if outcome.wish is None:
@@ -81,6 +82,37 @@ def calls_layout(source: str) -> bool:
         isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "layout"
         for node in nodes
     )
+
+
+def named_role(source: str) -> tuple[str, str] | None:
+    """Role and version that a script gives to set_role as they are, without running it."""
+    try:
+        nodes = list(ast.walk(ast.parse(source)))
+    except SyntaxError:
+        return None
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            words = [word.value for word in node.args[:2] if isinstance(word, ast.Constant)]
+            texts = [word for word in words if isinstance(word, str)]
+            if node.func.id == "set_role" and len(texts) == 2:
+                return texts[0], texts[1]
+    return None
+
+
+def _trust_before_it_runs(context: InstallContext) -> None:
+    """Such a script writes to disks itself: an image that it names is checked before."""
+    named = named_role(context.job.configure) or ("", "")
+    role = context.arguments.role or named[0]
+    version = context.arguments.version or named[1]
+    if role and version:
+        trusted_image(context, role, version)
+
+
+def _decide_image(context: InstallContext, role: str, version: str) -> None:
+    decided = context.decisions
+    decided.role = context.arguments.role or role
+    decided.version = context.arguments.version or version
+    decided.image = trusted_image(context, decided.role, decided.version)
 
 
 def run_script(context: InstallContext) -> Outcome:

@@ -9,11 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from edeploy.errors import EdeployError
+from edeploy.images.signature import SIGNERS
 
 if TYPE_CHECKING:
     from edeploy.inventory.items import Report
     from edeploy.node.cmdline import Arguments
     from edeploy.node.http import Server
+    from edeploy.node.install.image import TrustedImage
 
 ROOT = Path("/chroot")
 
@@ -75,7 +77,7 @@ class InstallJob:
 class Tell(Protocol):
     """How a phase tells the server and the console what it does; never waits for either.
 
-    Both raise InstallStopped once the server has ended this install.
+    All raise InstallStopped once the server has ended this install.
     """
 
     def progress(self, done: int, total: int, unit: str) -> None:
@@ -84,6 +86,9 @@ class Tell(Protocol):
     def log(self, line: str) -> None:
         """A line for the machine's log; on the console only with VERBOSE=1."""
 
+    def say(self, line: str) -> None:
+        """A line for the console and the machine's log."""
+
 
 @dataclass
 class Decisions:
@@ -91,6 +96,8 @@ class Decisions:
 
     role: str = ""
     version: str = ""
+    # Set before a disk is touched.
+    image: TrustedImage | None = None
     # The disk that the firmware boots, as /dev/disk/by-id/…
     disk: str = ""
     # For the installed system's kernel, after the role's own.
@@ -108,10 +115,19 @@ class InstallContext:
     hardware: Report
     tell: Tell
     root: Path = ROOT
+    # Those whose images may be installed; the file is there when the ramdisk was built with it.
+    signers: Path = SIGNERS
     decisions: Decisions = field(default_factory=Decisions)
     # What must be undone (mounts, swap) whatever happens. The agent closes it after the last
     # phase, when kexec has read its kernel (so `root` stays mounted until then), or at a failure.
     undo: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    @property
+    def image(self) -> TrustedImage:
+        """The image that was decided on. Raises EdeployError before the phase `configure`."""
+        if self.decisions.image is None:
+            raise EdeployError("no image was chosen yet", "The phase configure does that.")
+        return self.decisions.image
 
     def progress(self, done: int, total: int, unit: str) -> None:
         """See `Tell.progress`."""
@@ -120,6 +136,10 @@ class InstallContext:
     def log(self, line: str) -> None:
         """See `Tell.log`."""
         self.tell.log(line)
+
+    def say(self, line: str) -> None:
+        """See `Tell.say`."""
+        self.tell.say(line)
 
 
 def _text(answer: Mapping[str, object], name: str) -> str:

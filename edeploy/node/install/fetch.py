@@ -12,7 +12,7 @@ from edeploy.node import timeouts
 from edeploy.node.http import Retry
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.follow import follow
-from edeploy.node.install.image import ImageFacts, ask_image
+from edeploy.node.install.image import ImageFacts
 from edeploy.node.install.mounts import below
 from edeploy.node.install.unpack import Unpacker
 from edeploy.run import Done, ProgramFailed, failure
@@ -29,7 +29,7 @@ class FetchFailed(EdeployError):
 
 def fetch(context: InstallContext) -> None:
     """Fill the new root, as the profile says. Raises FetchFailed, ServerAway, ServerRefused."""
-    image = ask_image(context)
+    image = context.image.facts
     if context.job.fetch == "rsync":
         by_rsync(context, image)
     else:

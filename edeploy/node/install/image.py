@@ -1,30 +1,80 @@
-"""What the server says of the image to install."""
+"""Which image to install, and why it may be trusted: known before a disk is touched."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edeploy.errors import EdeployError
+from edeploy.images import signature
 from edeploy.node.http import BadAnswer
 from edeploy.node.install.context import InstallContext
 
 
+class NotTrusted(EdeployError):
+    """The image is not what was announced, or nobody who may do so vouches for it."""
+
+
 @dataclass(frozen=True)
 class ImageFacts:
-    """Paths on the server, hexadecimal SHA-256 and size in bytes; an empty text is not known."""
+    """What the server says: paths on it, hexadecimal SHA-256 and size in bytes; an empty text is
+    not known. `allow_unsigned`: the server's configuration does without signatures."""
 
     archive: str
     archive_size: int
     archive_sha256: str
     manifest: str
     manifest_sha256: str
+    signature: str
     rsync: str
+    allow_unsigned: bool
 
 
-def ask_image(context: InstallContext) -> ImageFacts:
-    """The image that the configure script chose. Raises ServerRefused, naming what there is."""
-    query = {"role": context.decisions.role, "version": context.decisions.version}
-    answer = context.server.get("/v1/install/image", query)
+@dataclass(frozen=True)
+class TrustedImage:
+    """An image and the manifest that says what it must be."""
+
+    facts: ImageFacts
+    manifest: bytes
+
+
+def trusted_image(context: InstallContext, role: str, version: str) -> TrustedImage:
+    """The image `role` `version`, its manifest and its signature checked.
+
+    Raises ServerRefused, naming what there is, and NotTrusted or BadSignature.
+    """
+    facts = _ask(context, role, version)
+    manifest = context.server.read(facts.manifest)
+    found = hashlib.sha256(manifest).hexdigest()
+    if found != facts.manifest_sha256:
+        raise NotTrusted(
+            f"{facts.manifest}: SHA-256 {found}, should be {facts.manifest_sha256}",
+            "The manifest in the store is damaged: build the image again.",
+        )
+    _check_signature(context, f"{role} {version}", facts, manifest)
+    return TrustedImage(facts, manifest)
+
+
+def _check_signature(
+    context: InstallContext, image: str, facts: ImageFacts, manifest: bytes
+) -> None:
+    if facts.signature and context.signers.is_file():
+        signed = context.server.read(facts.signature)
+        name = signature.check(manifest, image, signed, context.signers)
+        context.say(f"{image}: signed by {name}")
+        return
+    what = "this ramdisk carries no signers" if facts.signature else "it is not signed"
+    if not facts.allow_unsigned:
+        raise NotTrusted(
+            f"{image}: {what}, and the server's configuration wants signatures",
+            "Build the ramdisk with --signers." if facts.signature else "edeploy image sign",
+        )
+    context.say(f"{image}: {what}; the server's configuration allows that")
+
+
+def _ask(context: InstallContext, role: str, version: str) -> ImageFacts:
+    answer = context.server.get("/v1/install/image", {"role": role, "version": version})
     size = answer.get("archive_size")
     return ImageFacts(
         archive=_text(answer, "archive"),
@@ -32,7 +82,9 @@ def ask_image(context: InstallContext) -> ImageFacts:
         archive_sha256=_text(answer, "archive_sha256", needed=False),
         manifest=_text(answer, "manifest"),
         manifest_sha256=_text(answer, "manifest_sha256"),
+        signature=_text(answer, "signature", needed=False),
         rsync=_text(answer, "rsync", needed=False),
+        allow_unsigned=answer.get("allow_unsigned") is True,
     )
 
 

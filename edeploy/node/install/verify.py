@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +10,6 @@ from edeploy.errors import EdeployError
 from edeploy.images import manifest, trees
 from edeploy.images.trees import Difference
 from edeploy.node.install.context import InstallContext
-from edeploy.node.install.image import ImageFacts, ask_image
 from edeploy.node.install.mounts import Mount, below
 
 SHOWN = 20
@@ -26,7 +24,7 @@ class NotTheImage(EdeployError):
 
 def verify(context: InstallContext) -> None:
     """Check the whole new root. Raises NotTheImage with the first differences."""
-    entries = manifest.parse(read_manifest(context, ask_image(context)))
+    entries = manifest.parse(context.image.manifest)
     forget_cached()
     found = trees.check(
         context.root,
@@ -44,18 +42,6 @@ def verify(context: InstallContext) -> None:
             "Archive, disk or memory are damaged: build the image again, or check the machine.",
         )
     context.log(f"{len(entries)} paths are as the manifest says")
-
-
-def read_manifest(context: InstallContext, image: ImageFacts) -> bytes:
-    """The manifest's bytes; raises NotTheImage when they are not what the server announced."""
-    data = context.server.read(image.manifest)
-    found = hashlib.sha256(data).hexdigest()
-    if found != image.manifest_sha256:
-        raise NotTheImage(
-            f"{image.manifest}: SHA-256 {found}, should be {image.manifest_sha256}",
-            "The manifest in the store is damaged: build the image again.",
-        )
-    return data
 
 
 def forget_cached() -> None:
