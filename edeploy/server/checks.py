@@ -57,7 +57,9 @@ def checked_site(settings: Settings, *, ports: bool) -> Site:
     except EdeployError as error:
         findings.append(error)
     store = Store(settings.store.path)
-    shelf = ProfileShelf(settings.profiles.path, store)
+    shelf = ProfileShelf(
+        settings.profiles.path, store, allow_unsigned=settings.images.allow_unsigned
+    )
     attempt(lambda: _readable(settings.store.path, "[store] path"))
     attempt(lambda: _ramdisk(store, settings.boot.kernel))
     attempt(lambda: _readable(settings.profiles.path, "[profiles] path"))

@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 from edeploy.images.store import Store
@@ -18,9 +19,10 @@ Stamp = dict[str, tuple[int, int, int]]
 class ProfileShelf:
     """Gives every report the profiles of that moment; threads may share it."""
 
-    def __init__(self, folder: Path, store: Store) -> None:
+    def __init__(self, folder: Path, store: Store, *, allow_unsigned: bool = True) -> None:
         self._folder = folder
         self._store = store
+        self._allow_unsigned = allow_unsigned
         self._lock = threading.Lock()
         self._stamp: Stamp = {}
         self._profiles = Profiles((), ())
@@ -43,17 +45,26 @@ class ProfileShelf:
         return [self._with_image(candidate) for candidate in candidates(profiles, report)]
 
     def missing(self, profile: Profile) -> list[ImageUse]:
-        """The places in its configure script that name an image the store lacks."""
-        return [use for use in profile.uses if not self._store.has(use.role, use.version)]
+        """The places in its configure script that name an image which cannot be given out: the
+        store lacks it, or nobody signed it where that is needed."""
+        return [use for use in profile.uses if not (self._has(use) and self._may_give(use))]
 
     def lacking(self, profile: Profile) -> str:
-        """The images that the profile names and the store lacks, in words; empty: none."""
+        """The images that the profile names and that cannot be given out, in words; empty: none."""
         missing = self.missing(profile)
-        if not missing:
-            return ""
-        shown = ", ".join(dict.fromkeys(f"{use.role} {use.version}" for use in missing))
-        there = ", ".join(str(image) for image in self._store.images()) or "none"
-        return f"its image {shown} is not in the store (there: {there})"
+        absent = _named(use for use in missing if not self._has(use))
+        if absent:
+            there = ", ".join(str(image) for image in self._store.images()) or "none"
+            return f"its image {absent} is not in the store (there: {there})"
+        unsigned = _named(missing)
+        return f"its image {unsigned} is not signed" if unsigned else ""
+
+    def _has(self, use: ImageUse) -> bool:
+        return self._store.has(use.role, use.version)
+
+    def _may_give(self, use: ImageUse) -> bool:
+        signature = self._store.place(use.role, use.version).signature
+        return self._allow_unsigned or signature.is_file()
 
     def _with_image(self, candidate: Candidate) -> Candidate:
         if candidate.fits is None or not (lacking := self.lacking(candidate.profile)):
@@ -69,3 +80,7 @@ class ProfileShelf:
                 status = path.stat()
                 found[path.name] = (status.st_ctime_ns, status.st_size, status.st_ino)
         return found
+
+
+def _named(uses: Iterable[ImageUse]) -> str:
+    return ", ".join(dict.fromkeys(f"{use.role} {use.version}" for use in uses))

@@ -234,18 +234,26 @@ def test_wrong_secrets_and_nonsense(server: Server) -> None:
 
 
 def test_unsigned_images_are_given_out_only_where_the_settings_say_so(server: Server) -> None:
-    settings = server.config.read_text()
-    server.stop()
-    server.config.write_text(settings.replace("allow_unsigned = true", "allow_unsigned = false"))
-    server.start()
+    settings = server.config.read_text().replace("= true", "= false")
     agent = Agent(server.url, 1)
     agent.redeem(agent.report()["token"]).raise_for_status()
+    server.stop()
+    server.config.write_text(settings)
+    with pytest.raises(
+        AssertionError, match=r"web.configure:1:\d+: its image web 1.0 is not signed"
+    ):
+        server.start()
+    signature = server.folder / "store/install/1.0/web-1.0.sig"
+    signature.write_bytes(b"signature")
+    server.start()
+    signature.unlink()
+    assert "its image web 1.0 is not signed" in Agent(server.url, 2).report()["why"]
     ask = {"params": {"role": "web", "version": "1.0"}, "headers": bearer(agent.secret)}
     refused = agent.client.get("/v1/install/image", **ask)
     assert refused.status_code == 409
     assert refused.json()["error"] == "web 1.0 is not signed"
     assert "edeploy image sign web --version 1.0" in refused.json()["hint"]
-    (server.folder / "store/install/1.0/web-1.0.sig").write_bytes(b"signature")
+    signature.write_bytes(b"signature")
     image = agent.client.get("/v1/install/image", **ask).json()
     assert image["allow_unsigned"] is False
     assert agent.client.get(image["signature"]).content == b"signature"
