@@ -1,4 +1,4 @@
-"""The configuration of the rsync daemon: the store's image trees, for reading."""
+"""The configuration of the rsync daemon: the store's image trees and edges, for reading."""
 
 from pathlib import Path
 
@@ -10,6 +10,7 @@ def config(*, store: Path, network: str, log_file: Path, bind: str, port: int) -
     return render(
         "rsyncd.conf.j2",
         install=store / "install",
+        metadata=store / "metadata",
         network=network,
         log_file=log_file,
         bind=bind,

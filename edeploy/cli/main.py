@@ -11,6 +11,7 @@ from edeploy.errors import EdeployError
 NOUNS = {
     "cmdb": "addresses and names that profiles hand out",
     "demo": "one rack in a box, from recipe to running machines",
+    "edge": "ways from one version of a role to another",
     "health": "health checks: find the machines that are not as good as their peers",
     "image": "built images in the store",
     "lab": "racks of virtual machines",

@@ -19,9 +19,12 @@ MODULES = (
     "inventory/**/*.py",
     "images/__init__.py",
     "images/manifest.py",
+    "images/pack.py",
     "images/parallel.py",
     "images/signature.py",
     "images/trees.py",
+    "images/ways.py",
+    "images/zstd.py",
     "node/**/*.py",
 )
 # The oldest time that a ZIP can tell: equal modules give equal bytes.

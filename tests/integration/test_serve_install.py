@@ -259,6 +259,28 @@ def test_unsigned_images_are_given_out_only_where_the_settings_say_so(server: Se
     assert agent.client.get(image["signature"]).content == b"signature"
 
 
+def test_edges_are_listed_and_given_out(server: Server) -> None:
+    client = Agent(server.url, 1).client
+    assert client.get("/metadata/web").json() == []
+    folder = server.folder / "store/metadata/1.0/web/1.1"
+    folder.mkdir(parents=True)
+    (folder / "pack").write_bytes(b"0123456789")
+    (folder / "edge.json").write_text(
+        json.dumps(
+            {"role": "web", "old": "1.0", "new": "1.1", "old_manifest": "", "new_manifest": "",
+             "pack_size": 10, "patched": 1, "whole": 0, "barrier": "", "reboot": "new kernel",
+             "files": {"added": 0, "removed": 0, "changed": 1, "new_bytes": 20},
+             "packages": {"added": {}, "removed": {}, "changed": {}}}
+        )
+    )  # fmt: skip
+    edge = {"old": "1.0", "new": "1.1", "size": 10, "barrier": "", "reboot": "new kernel"}
+    assert client.get("/metadata/web").json() == [edge]
+    part = client.get("/metadata/1.0/web/1.1/pack", headers={"Range": "bytes=4-5"})
+    assert (part.status_code, part.content) == (206, b"45")
+    assert client.get("/metadata/1.0/web/1.1/passwd").status_code == 404
+    assert client.get("/metadata/1.0/web/1.2/pack").status_code == 404
+
+
 def test_bytes_by_range(server: Server) -> None:
     agent = Agent(server.url, 1)
     agent.redeem(agent.report()["token"]).raise_for_status()

@@ -31,9 +31,12 @@ SHIPPED = (
     "__init__.py",
     "images/__init__.py",
     "images/manifest.py",
+    "images/pack.py",
     "images/parallel.py",
     "images/signature.py",
     "images/trees.py",
+    "images/ways.py",
+    "images/zstd.py",
 )
 ON_MACHINES = [
     path
@@ -48,7 +51,10 @@ FOR_NODE = (
     "edeploy.images.manifest",
     "edeploy.images.trees",
     "edeploy.images.parallel",  # the check of trees stands on it
+    "edeploy.images.pack",
     "edeploy.images.signature",
+    "edeploy.images.ways",
+    "edeploy.images.zstd",
     "edeploy.errors",
     "edeploy.run",
     "edeploy.atomic",

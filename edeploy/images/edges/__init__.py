@@ -1,0 +1,1 @@
+"""Edges: the ways from one version of a role to another."""
