@@ -116,6 +116,7 @@ def settings(server: Server, mode: str = "dhcp", **more: str) -> None:
     server.config.write_text(
         '[server]\nsocket = "api.sock"\nstate_dir = "state"\n'
         '[store]\npath = "store"\n[profiles]\npath = "profiles"\n[boot]\nkernel = "cloud"\n'
+        "[images]\nallow_unsigned = true\n"
         f'[dhcp]\nmode = "{mode}"\n{lines}'
     )
 
