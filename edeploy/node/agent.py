@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 NEXT = Path("/run/edeploy/next")
 TRIGGERED = Path("/run/edeploy/triggered")
 LONGEST_WAIT = 3600.0
+SLOWEST = 3
+"""Probes that the line about the hardware names."""
+
 Phases = Sequence[tuple[str, Callable[[InstallContext], None]]]
 
 
@@ -98,17 +101,23 @@ def detect_hardware(console: Console) -> Report:
     from edeploy.node.detect import detect
 
     began = time.monotonic()
-    report = detect(on_end=lambda probes: console.detail(f"probes: {by_seconds(probes)}"))
-    console.say(f"hardware: {len(report.items)} facts in {time.monotonic() - began:.1f} s")
+    probes: list[Seconds] = []
+    report = detect(on_end=probes.extend)
+    slowest = by_seconds(probes)
+    console.say(
+        f"hardware: {len(report.items)} facts in {time.monotonic() - began:.2f} s "
+        f"({', '.join(slowest[:SLOWEST])})"
+    )
+    console.detail(f"probes: {', '.join(slowest)}")
     for item in report.all("probe", key="error"):
         console.say(f"probe {item.id}: {item.value}")
     return report
 
 
-def by_seconds(probes: Sequence[Seconds]) -> str:
-    """`smart 2.31 s, network 0.40 s, …`: the slowest first."""
+def by_seconds(probes: Sequence[Seconds]) -> list[str]:
+    """`smart 2.31 s`, `network 0.40 s`, …: the slowest first."""
     slowest = sorted(probes, key=lambda probe: -probe.seconds)
-    return ", ".join(f"{probe.name} {probe.seconds:.2f} s" for probe in slowest)
+    return [f"{probe.name} {probe.seconds:.2f} s" for probe in slowest]
 
 
 def serve_orders(

@@ -16,6 +16,8 @@ def test_the_recipe_that_ships_loads(kernel: str) -> None:
     assert any(package.startswith("linux-image-") for package in recipe.packages)
     assert "arch/x86/kvm/*" in recipe.without_modules
     assert bool(recipe.firmware) == (kernel == "generic")
+    assert any("infiniband" in pattern for pattern in recipe.modules) == (kernel == "generic")
+    assert ("nvme-cli" in recipe.packages) == (kernel == "generic")
 
 
 @pytest.mark.parametrize(
