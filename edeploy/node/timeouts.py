@@ -29,6 +29,9 @@ PROGRAM = 60.0
 PROBE = 30.0
 # Many disks are asked at a time, and a dying one may take as long as one program may.
 PROBE_SMART = 45.0
+# Some BMCs tell one sensor in a tenth of a second, and have a hundred. Nothing waits for more: they
+# are of the moment, and the machine has work to do.
+PROBE_SENSORS = 15.0
 # Makers' programs take a second for each question, and there are some for every disk.
 PROBE_RAID = 60.0
 # One program of a probe. A BMC answers within seconds, or not at all.

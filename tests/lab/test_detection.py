@@ -43,11 +43,11 @@ def one_machine(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def no_profiles(tmp_path: Path) -> Path:
-    folder = tmp_path / "none"
-    folder.mkdir()
-    (folder / "state").write_text("[]\n")
-    return folder
+def too_much(profiles: Path) -> Path:
+    """Profiles that no machine of the lab is good enough for: it reports, and waits."""
+    specs = profiles / "lab-web.specs"
+    specs.write_text(specs.read_text().replace("gt(3)", "gt(3000)"))
+    return profiles
 
 
 def report(rack: Box) -> Report | None:
@@ -58,9 +58,9 @@ def report(rack: Box) -> Report | None:
 
 
 def test_a_machine_knows_itself_and_its_switch(
-    store: Store, one_machine: Path, no_profiles: Path, place: Path
+    store: Store, one_machine: Path, too_much: Path, place: Path
 ) -> None:
-    with box(one_machine, Wishes(store.root, no_profiles, place / "detection")) as rack:
+    with box(one_machine, Wishes(store.root, too_much, place / "detection")) as rack:
         speaker = subprocess.Popen(
             rack.lab.inside([sys.executable, "-c", SWITCH, tap_name(0, 0), str(FRAME)])
         )

@@ -112,7 +112,12 @@ class TestCpu:
     def test_names_that_only_lscpu_knows(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        fake(tmp_path / "bin", "lscpu", "printf 'Vendor ID: ARM\\nModel name: Neoverse-N1\\n'")
+        fields = [
+            {"field": "Vendor ID:", "data": "ARM"},
+            {"field": "Model name:", "data": "Neoverse-N1"},
+        ]
+        script = f"[ $1 = -J ] && cat <<'E'\n{json.dumps({'lscpu': fields})}\nE"
+        fake(tmp_path / "bin", "lscpu", script)
         monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
         arm = "processor\t: 0\nCPU implementer\t: 0x41\nCPU part\t: 0xd0c\n"
         found = report(cpu.cpu(machine(tmp_path, {"proc/cpuinfo": arm})))
@@ -394,7 +399,7 @@ class TestAliases:
 
 
 class TestAll:
-    def test_a_failing_probe_is_an_item(self, tmp_path: Path) -> None:
+    def test_a_failing_probe_leaves_the_reason_and_what_it_had_found(self, tmp_path: Path) -> None:
         def broken(_: Tree) -> Iterator[Item]:
             yield Item("cpu", "logical", "number", "1")
             raise KeyError("socket")
@@ -404,28 +409,51 @@ class TestAll:
 
         found = probes.detect(Tree(tmp_path), [Probe("broken", broken), Probe("good", good)])
         assert found.rows() == [
+            ["cpu", "logical", "number", "1"],
             ["probe", "broken", "error", "KeyError: 'socket'"],
             ["system", "product", "serial", "lab"],
         ]
 
     def test_a_hanging_probe_does_not_hold_the_others(self, tmp_path: Path) -> None:
-        release = threading.Event()
+        said, release = threading.Event(), threading.Event()
 
-        def hanging(_: Tree) -> list[Item]:
+        def hanging(_: Tree) -> Iterator[Item]:
+            yield Item("disk", "logical", "count", "2")
+            said.set()
             release.wait()
-            return []
+            yield Item("disk", "sda", "size", "1")
+
+        def other(_: Tree) -> list[Item]:
+            said.wait()
+            return [Item("cpu", "logical", "number", "1")]
 
         told: list[str] = []
         try:
             found = probes.detect(
                 Tree(tmp_path),
-                [Probe("disks", hanging, patience=0.01), Probe("cpu", lambda _: [])],
+                [Probe("cpu", other), Probe("disks", hanging, patience=0.01)],
                 on_end=lambda all_of_them: told.extend(one.name for one in all_of_them),
             )
         finally:
             release.set()
-        assert found.rows() == [["probe", "disks", "error", "not done after 0.01 s"]]
-        assert told == ["disks", "cpu"]
+        assert found.rows() == [
+            ["cpu", "logical", "number", "1"],
+            ["disk", "logical", "count", "2"],
+            ["probe", "disks", "error", "not done after 0.01 s"],
+        ]
+        assert told == ["cpu", "disks"]
+
+    def test_a_program_that_fails_is_told_in_one_line_and_cards_stay(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake(tmp_path / "bin", "ip", "echo 'no such thing' >&2; exit 3")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+        card = "sys/class/net/edtest0"
+        tree = machine(tmp_path, {f"{card}/address": "52:54:00:00:00:01", f"{card}/device/x": ""})
+        found = probes.detect(tree, [Probe("network", network.network)])
+        assert found.value("network", "edtest0", "serial") == "52:54:00:00:00:01"
+        reason = "ip -json address show: exit status 3 | no such thing"
+        assert found.value("probe", "network", "error") == reason
 
     def test_a_program_that_is_absent_is_no_error(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,16 +6,21 @@ from pathlib import Path
 import pytest
 from folder_machine import CAPTURED, block, fake, machine, report
 
+from edeploy.errors import EdeployError
+from edeploy.inventory.items import Item
 from edeploy.node.detect import (
     card_driver,
     firmware_settings,
     ipmi,
     kernel_log,
     neighbours,
+    probes,
     raid,
+    sensors,
     smart,
     system,
 )
+from edeploy.node.detect.sources.ipmitool import parse_sdr
 from edeploy.node.detect.tree import Tree
 
 
@@ -43,6 +48,54 @@ class TestIpmi:
     def test_fake_bmc_of_old_virtual_machines(self, tmp_path: Path) -> None:
         tree = machine(tmp_path, {"proc/cmdline": "console=ttyS0 FAKEIPMI\n"})
         assert report(ipmi.ipmi(tree)).rows() == [["system", "ipmi-fake", "channel", "0"]]
+
+    def test_a_bmc_that_says_nothing_is_an_error(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        fake(tmp_path / "bin", "ipmitool", "echo 'Could not open device' >&2; exit 1")
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+        with pytest.raises(EdeployError, match="Could not open device"):
+            list(ipmi.ipmi(machine(tmp_path, {"dev/ipmi0": ""})))
+
+
+class TestSensors:
+    def test_temperatures_of_a_socket_in_thousandths(self, tmp_path: Path) -> None:
+        monitor = "sys/class/hwmon/hwmon3"
+        tree = machine(
+            tmp_path,
+            {
+                f"{monitor}/temp1_label": "Package id 1\n",
+                f"{monitor}/temp1_input": "41000\n",
+                f"{monitor}/temp1_max": "82000\n",
+                f"{monitor}/temp10_label": "Core 8\n",
+                f"{monitor}/temp10_input": "39000\n",
+                f"{monitor}/temp2_label": "Core 0\n",
+                f"{monitor}/temp2_crit": "92000\n",
+                f"{monitor}/temp2_crit_alarm": "0\n",
+                "sys/class/hwmon/hwmon0/temp1_label": "Composite",
+                "sys/class/hwmon/hwmon0/temp1_input": "30000",
+            },
+            {f"{monitor}/device": "../../../devices/platform/coretemp.1"},
+        )
+        assert report(sensors.sensors(tree)).rows() == [
+            ["cpu", "physical_1", "Package_id_1/temperature", "41000"],
+            ["cpu", "physical_1", "Package_id_1/max", "82000"],
+            ["cpu", "physical_1", "Core_0/critical", "92000"],
+            ["cpu", "physical_1", "Core_0/critical_alarm", "0"],
+            ["cpu", "physical_1", "Core_8/temperature", "39000"],
+        ]
+
+    def test_what_the_bmc_told_before_it_failed_stays(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        script = f"cat {CAPTURED}/ipmitool-sdr.txt; echo 'Get SDR 4 failed' >&2; exit 1"
+        fake(tmp_path / "bin", "ipmitool", script)
+        monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+        tree = machine(tmp_path, {"dev/ipmi0": ""})
+        found = probes.detect(tree, [probes.Probe("sensors", sensors.sensors)])
+        known = parse_sdr((CAPTURED / "ipmitool-sdr.txt").read_text())
+        reason = "ipmitool sdr: exit status 1 | Get SDR 4 failed"
+        assert list(found.items) == [*known, Item("probe", "sensors", "error", reason)]
 
 
 class TestSmart:
@@ -110,10 +163,16 @@ class TestSmart:
     def test_nvme_where_smartctl_is_not(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        fake(tmp_path / "bin", "nvme", f"/bin/cat {CAPTURED}/nvme-smart-log.json")
+        script = f"[ $4 = /dev/nvme1n1 ] && /bin/cat {CAPTURED}/nvme-smart-log.json"
+        fake(tmp_path / "bin", "nvme", script)
         monkeypatch.setenv("PATH", f"{tmp_path}/bin")
-        tree = machine(tmp_path, block("nvme0n1", 1000, device__model="x"))
-        assert report(smart.smart(tree)).value("disk", "nvme0n1", "SMART/temperature") == "50"
+        files = block("nvme0n1", 1000, device__model="x") | block(
+            "nvme1n1", 1000, device__model="x"
+        )
+        found = report(smart.smart(machine(tmp_path, files)))
+        assert found.value("disk", "nvme1n1", "SMART/temperature") == "50"
+        complaint = "nvme smart-log -o json /dev/nvme0n1: exit status 1"
+        assert found.value("probe", "smart:nvme0n1", "error") == complaint
 
 
 class TestRaid:

@@ -81,7 +81,7 @@ def _package(
 def _named() -> Iterator[Item]:
     """What the kernel has only as numbers, on ARM: the names that lscpu knows for them."""
     if first_of("lscpu"):
-        for item in parse_lscpu(output("lscpu")):
+        for item in parse_lscpu(output("lscpu", "-J")):
             if item.type == "cpu" and item.key in ("vendor", "product"):
                 yield item
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import Item
-from edeploy.node.detect.program import first_of, output
+from edeploy.node.detect.program import first_of, output, parsed
 from edeploy.node.detect.sources.ipmitool import is_network, parse_lan
 from edeploy.node.detect.tree import Tree
 
@@ -23,12 +23,18 @@ def ipmi(tree: Tree) -> Iterator[Item]:
         return
     if not first_of("ipmitool"):
         return
+    errors: list[EdeployError] = []
     for channel in _CHANNELS:
         try:
             about = output("ipmitool", "channel", "info", str(channel))
-        except EdeployError:
+        except EdeployError as error:
+            errors.append(error)
             continue
         if is_network(about):
             yield Item("system", "ipmi", "channel", str(channel))
-            yield from parse_lan(output("ipmitool", "lan", "print", str(channel)))
+            # It ends with an error where a BMC lacks one of the settings.
+            yield from parsed(parse_lan, "ipmitool", "lan", "print", str(channel))
             return
+    # Channels that a BMC does not have are errors too; a BMC that is well has one of them.
+    if len(errors) == len(_CHANNELS):
+        raise errors[0]

@@ -19,11 +19,15 @@ _LATENCY_TIMER = 0x0D  # its place in a PCI device's configuration
 def network(tree: Tree) -> Iterator[Item]:
     """Items of type `network`; cards only, nothing that the kernel made up."""
     found = cards(tree)
-    addresses = parse_addresses(output("ip", "-json", "address", "show")) if found else {}
     for name in found:
-        for key, value in (*_card(tree, name), *addresses.get(name, ())):
+        for key, value in _card(tree, name):
             if value:
                 yield Item("network", name, key, value)
+    # Last: what the kernel tells is there even where this program fails.
+    addresses = parse_addresses(output("ip", "-json", "address", "show")) if found else {}
+    for name in found:
+        for key, value in addresses.get(name, ()):
+            yield Item("network", name, key, value)
 
 
 def offloads(tree: Tree) -> Iterator[Item]:

@@ -1,4 +1,4 @@
-"""All probes at once, each with its own time-out; what fails is an item, never the end."""
+"""All probes at once, each with its own time-out; what fails is one item more, never the end."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Callable
 
+from edeploy.errors import EdeployError
 from edeploy.inventory.items import MAX_REPORT_BYTES, Item, Report
 from edeploy.node import timeouts
 from edeploy.node.detect import raid
@@ -23,7 +24,9 @@ from edeploy.node.detect.kernel_log import kernel_log
 from edeploy.node.detect.memory import memory
 from edeploy.node.detect.neighbours import neighbours
 from edeploy.node.detect.network import network, offloads
+from edeploy.node.detect.program import why
 from edeploy.node.detect.security import security
+from edeploy.node.detect.sensors import sensors
 from edeploy.node.detect.smart import smart
 from edeploy.node.detect.system import lshw, system
 from edeploy.node.detect.tree import Tree
@@ -66,6 +69,7 @@ PROBES: Sequence[Probe] = (
     Probe("neighbours", neighbours),
     Probe("cpu", cpu),
     Probe("ipmi", ipmi),
+    Probe("sensors", sensors, timeouts.PROBE_SENSORS),
     Probe("infiniband", infiniband),
     Probe("devices", devices),
     Probe("kernel-log", kernel_log),
@@ -82,9 +86,9 @@ def detect(
 ) -> Report:
     """The report of this machine; never raises. `on_end` is told how long the probes took.
 
-    A probe that fails, or is not done within its patience, leaves the item
-    ('probe', NAME, 'error', REASON) instead of its own. The items are in the order of the probes,
-    then come older spellings; together they fit into an upload.
+    A probe that fails, or is not done within its patience, leaves what it had found by then and
+    the item ('probe', NAME, 'error', REASON). The items are in the order of the probes, then come
+    older spellings; together they fit into an upload.
     """
     running = [_Run(probe, tree or Tree()) for probe in probes]
     items: list[Item] = []
@@ -110,6 +114,12 @@ def _within(items: Sequence[Item]) -> list[Item]:
     return kept
 
 
+def _reason(error: Exception) -> str:
+    if isinstance(error, EdeployError):
+        return why(error)
+    return f"{type(error).__name__}: {error}"
+
+
 class _Run:
     """One probe in a thread; a daemon, so that a disk that hangs does not keep the agent."""
 
@@ -127,19 +137,19 @@ class _Run:
 
     def _work(self) -> None:
         try:
-            self._items = list(self.probe.look(self._tree))
+            for item in self.probe.look(self._tree):
+                self._items.append(item)
         except Exception as error:  # whatever it is, the others go on
-            self._error = f"{type(error).__name__}: {error}"
+            self._error = _reason(error)
         self._ended = time.monotonic()
 
     def result(self) -> list[Item]:
         self._thread.join(max(0.0, self._began + self.probe.patience - time.monotonic()))
-        name = self.probe.name
-        if self._thread.is_alive():
-            return [Item("probe", name, "error", f"not done after {self.probe.patience:g} s")]
-        if self._error is not None:
-            return [Item("probe", name, "error", self._error)]
-        return self._items
+        late = f"not done after {self.probe.patience:g} s" if self._thread.is_alive() else ""
+        # A copy: a probe that is late may go on finding.
+        found = list(self._items)
+        reason = late or self._error
+        return [*found, Item("probe", self.probe.name, "error", reason)] if reason else found
 
     def seconds(self) -> float:
         """How long it took, or has been at it until now."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import Item
 from edeploy.node.detect.disks import Disk, all_disks
-from edeploy.node.detect.program import first_of, output, printed
+from edeploy.node.detect.program import first_of, output, printed, why
 from edeploy.node.detect.tree import Tree
 
 # Disks that a hypervisor made, or that have no SMART by their nature.
@@ -42,12 +42,22 @@ def smart(tree: Tree) -> Iterator[Item]:
         questions = [*_own(disks), *_behind_megaraid(tree, disks), *_behind_cciss(tree, disks)]
         yield from _ask_all(questions)
     elif first_of("nvme"):
-        from edeploy.node.detect.sources.nvme import parse_nvme
-
         for disk in disks:
             if disk.name.startswith("nvme"):
-                log = output("nvme", "smart-log", "-o", "json", disk.path)
-                yield from parse_nvme(log, disk.name)
+                yield from _ask_nvme(disk)
+
+
+def _ask_nvme(disk: Disk) -> list[Item]:
+    from edeploy.node.detect.sources.nvme import parse_nvme
+
+    try:
+        return list(parse_nvme(output("nvme", "smart-log", "-o", "json", disk.path), disk.name))
+    except EdeployError as error:
+        return [_silent(disk.name, error)]
+
+
+def _silent(name: str, error: EdeployError) -> Item:
+    return Item("probe", f"smart:{name}", "error", why(error))
 
 
 def _own(disks: list[Disk]) -> list[_Question]:
@@ -124,7 +134,7 @@ def _ask(question: _Question) -> list[Item]:
         if smartctl.is_usage_error(text):
             text = printed("smartctl", "-a", *question.arguments)
     except EdeployError as error:
-        return [Item("probe", f"smart:{question.name}", "error", error.message)]
+        return [_silent(question.name, error)]
     complaint = smartctl.complaint(text)
     found = list(smartctl.parse_smartctl(text, question.name))
     if complaint and not found and not question.may_be_none:
