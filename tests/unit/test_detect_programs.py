@@ -56,6 +56,8 @@ class TestIpmi:
         monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
         with pytest.raises(EdeployError, match="Could not open device"):
             list(ipmi.ipmi(machine(tmp_path, {"dev/ipmi0": ""})))
+        fake(tmp_path / "bin", "ipmitool", '[ "$*" = "mc info" ]')
+        assert list(ipmi.ipmi(Tree(tmp_path))) == []
 
 
 class TestSensors:
