@@ -100,7 +100,8 @@ def _how_much(finding: Finding, told: Comparison) -> str:
 def _figures(told: Comparison) -> str:
     runs = ", ".join(percent(loss) for loss in told.run_losses[:_MAX_RUNS])
     more = ", …" if told.runs > _MAX_RUNS else ""
-    count = f"{told.odd} of {told.runs} run{'' if told.runs == 1 else 's'} beyond the limit"
+    noun = "run" if told.runs == 1 else "runs"
+    count = noun if told.members == 2 else f"{told.odd} of {told.runs} {noun} beyond noise"
     value = f"{number(told.value)} against {number(told.median)} {told.unit}".rstrip()
     return f"{value}; {count}: {runs}{more}"
 

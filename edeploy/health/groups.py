@@ -121,6 +121,11 @@ class Groups:
     groups: tuple[PartsGroup, ...]
     differences: tuple[Difference, ...]
 
+    def label(self, machine: int) -> str:
+        """The name of a machine's family; empty for one that has none."""
+        place = self.family[machine]
+        return self.families[place] if place >= 0 else ""
+
 
 def group(evidence: Evidence, choice: Choice) -> Groups:
     """Sort the machines into families and groups, and find minorities with other parts.

@@ -40,6 +40,18 @@ def read(paths: Iterable[Path]) -> Evidence:
     return gatherer.evidence()
 
 
+def gather(documents: Iterable[tuple[str, bytes]]) -> Evidence:
+    """The evidence in JSON documents (name, text) that are at hand: what the server keeps."""
+    gatherer = Gatherer()
+    reports = Reports(gatherer)
+    for name, text in sorted(documents):
+        try:
+            take_document(name, text, reports)
+        except BadDocument as error:
+            gatherer.unreadable(clean(name), error.message)
+    return gatherer.evidence()
+
+
 def _files(path: Path, gatherer: Gatherer) -> Iterator[Path]:
     if not path.is_dir():
         if not path.exists():

@@ -32,7 +32,7 @@ def as_csv(analysis: Analysis) -> str:
     for judgement in analysis.judgements:
         number = judgement.machine
         machine = analysis.evidence.machines[number]
-        start = [machine.node, _group(analysis, number), judgement.verdict.word]
+        start = [machine.node, analysis.groups.label(number), judgement.verdict.word]
         writer.writerows(lines[number])
         for finding in judgement.findings:
             if finding.comparison is None:
@@ -54,7 +54,7 @@ def _add_block(
     limit = -np.expm1(-cells.limit)
     for row, where in enumerate(block.cohort.rows):
         machine = where.machine
-        node, group = analysis.evidence.machines[machine].node, _group(analysis, machine)
+        node, group = analysis.evidence.machines[machine].node, analysis.groups.label(machine)
         for column in np.flatnonzero(np.isfinite(cells.level[row])).tolist():
             about = block.columns[column]
             lines[machine].append(
@@ -78,11 +78,6 @@ def _add_block(
                     "",
                 ]
             )
-
-
-def _group(analysis: Analysis, machine: int) -> str:
-    family = analysis.groups.family[machine]
-    return analysis.groups.families[family] if family >= 0 else ""
 
 
 def _number(number: float, form: str) -> str:

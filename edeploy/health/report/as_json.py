@@ -36,15 +36,31 @@ def _verdict(judgement: Judgement, analysis: Analysis) -> dict[str, object]:
     told = judgement.comparison
     return {
         "node": analysis.evidence.machines[judgement.machine].node,
+        "group": analysis.groups.label(judgement.machine),
         "verdict": judgement.verdict.word,
+        "component": _component(judgement),
         "metric": told.metric if told else None,
+        "unit": told.unit if told else None,
+        "value": significant(told.value, 6) if told else None,
+        "median": significant(told.median, 6) if told else None,
         "loss": round(told.loss, 4) + 0.0 if told else None,
         "z": round(told.z, 2) + 0.0 if told and told.z is not None else None,
         "q": significant(told.q) if told and told.q is not None else None,
         "n": told.members if told else None,
         "runs": told.runs if told else None,
+        "beyond": told.odd if told else None,
+        "run_losses": [round(loss, 4) + 0.0 for loss in told.run_losses] if told else [],
+        "cause": judgement.cause.likely if judgement.cause else None,
+        "next": judgement.cause.step if judgement.cause else None,
         "why": judgement.why,
     }
+
+
+def _component(judgement: Judgement) -> str | None:
+    """The part to blame, or of a machine that passed the part nearest to its limit."""
+    if judgement.findings:
+        return judgement.findings[0].component.value
+    return judgement.comparison.component.value if judgement.comparison else None
 
 
 def _detectable(detectable: Detectable) -> dict[str, object]:
@@ -58,6 +74,6 @@ def _detectable(detectable: Detectable) -> dict[str, object]:
     }
 
 
-def significant(number: float) -> float:
-    """A number with 3 digits that count."""
-    return float(f"{number:.3g}")
+def significant(number: float, digits: int = 3) -> float:
+    """A number with so many digits that count."""
+    return float(f"{number:.{digits}g}")
