@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
 import jinja2
 
@@ -75,17 +76,9 @@ class GroupLine:
 
 def as_html(analysis: Analysis) -> str:
     """The page. It says nothing of when it was made: the same analysis gives the same bytes."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("edeploy.health.report"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "percent": percent}
     shown = shown_machines(analysis)
     tickets = [one for one in analysis.judgements if one.verdict is not Verdict.PASS]
-    return environment.get_template("report.html.j2").render(
+    return _template().render(
         version=__version__,
         headline=headline(analysis),
         counts=[(verdict.word, count) for verdict, count in counts(analysis).items()],
@@ -114,6 +107,19 @@ def as_html(analysis: Analysis) -> str:
         problems=analysis.evidence.problems[:_MAX_PROBLEMS],
         problems_left=max(0, len(analysis.evidence.problems) - _MAX_PROBLEMS),
     )
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("edeploy.health.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "percent": percent}
+    return environment.get_template("report.html.j2")
 
 
 def _least_seen(detectable: Sequence[Detectable]) -> list[Detectable]:
