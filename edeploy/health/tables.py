@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
-from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
 from edeploy.errors import EdeployError
+from edeploy.health.bulk import Lines, split
 from edeploy.health.documents import better
 from edeploy.health.evidence import MAX_NAME, Gatherer, clean
+from edeploy.health.measurements import Ints
 
 _NEEDED = ("node", "metric", "value")
 _MAY = ("group", "unit", "better", "run")
 # What the CSV of an analysis has and measurements have not.
 _OF_RESULTS = "verdict"
 _FIRST_LINE = 2
-_BATCH = 50_000
+_MAX_LINE = 1 << 20
+_CHUNK = 1 << 23
+_QUOTE = b'"'
 _DELIMITERS = ",;\t"
 _FORM = (
     "The first line names the columns: node, metric, value; group, unit, better, run may follow."
@@ -47,9 +51,9 @@ class _Places:
 
 
 def take_table(path: Path, gatherer: Gatherer) -> None:
-    """Take in a CSV file, read line by line. Raises BadTable, OSError."""
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
-        first = stream.readline()
+    """Take in a CSV file, some million bytes at a time. Raises BadTable, OSError."""
+    with path.open("rb") as stream:
+        first = stream.readline(_MAX_LINE).decode("utf-8-sig", "replace").rstrip("\r\n")
         delimiter = max(_DELIMITERS, key=first.count)
         header = [
             name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])
@@ -57,8 +61,23 @@ def take_table(path: Path, gatherer: Gatherer) -> None:
         if _OF_RESULTS in header:
             gatherer.problem(str(path), "the result of an earlier analysis: left out")
             return
-        rows = _readable(str(path), csv.reader(stream, delimiter=delimiter), gatherer)
-        _take_rows(str(path), rows, _places(header), gatherer)
+        table = _Table(str(path), delimiter, _places(header), _Names(gatherer), gatherer)
+        line = _FIRST_LINE
+        for chunk in _chunks(stream):
+            table.take(chunk, line)
+            line += chunk.count(b"\n")
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    """The file in parts of whole lines, each line ended by a line feed alone. From the first quote
+    on, which may hold a line feed, all is one part."""
+    while chunk := stream.read(_CHUNK):
+        chunk += stream.readline()
+        if _QUOTE in chunk:
+            chunk += stream.read()
+        if b"\r" in chunk:
+            chunk = chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        yield chunk if chunk.endswith(b"\n") else chunk + b"\n"
 
 
 def _places(header: Sequence[str]) -> _Places:
@@ -78,123 +97,144 @@ def _places(header: Sequence[str]) -> _Places:
     )
 
 
-def _take_rows(name: str, rows: Iterator[list[str]], places: _Places, gatherer: Gatherer) -> None:
-    """Take rows in by batches: a batch in which all is well costs no look at each row."""
-    names = _Names(gatherer)
-    line = _FIRST_LINE
-    while batch := list(islice(rows, _BATCH)):
-        if not _take_batch(batch, places, names, gatherer):
-            for number, row in enumerate(batch, line):
-                _take_row(name, number, row, places, names, gatherer)
-        line += len(batch)
+@dataclass(frozen=True)
+class _Table:
+    """Takes in the lines of one file."""
 
+    name: str
+    delimiter: str
+    places: _Places
+    names: _Names
+    gatherer: Gatherer
 
-def _readable(name: str, rows: Iterator[list[str]], gatherer: Gatherer) -> Iterator[list[str]]:
-    """The rows, an empty one for each that is no CSV."""
-    while True:
+    def take(self, chunk: bytes, line: int) -> None:
+        """Take in whole lines, the first of which has this number: at once if all are well."""
+        lines = None if _QUOTE in chunk else split(chunk, self.delimiter, self.places.width)
+        if lines is None or not self._take_lines(lines):
+            stream = io.StringIO(chunk.decode("utf-8", "replace"), newline="")
+            for row in self._rows(csv.reader(stream, delimiter=self.delimiter)):
+                self._take_row(row, line)
+                line += 1
+
+    def _take_lines(self, lines: Lines) -> bool:
+        """Take in good lines; False, and nothing taken, when any line is not."""
+        places, names = self.places, self.names
         try:
-            yield next(rows)
-        except StopIteration:
+            value = lines.numbers(places.value)
+        except ValueError:
+            return False
+        if not bool(((value > 0) & (value < np.inf)).all()):
+            return False
+        machine = _each(lines, (places.group, places.node), names.machines)
+        metric = _each(lines, (places.metric, places.unit, places.better), names.metrics)
+        run = _each(lines, (places.run,), names.runs)
+        if int(machine.min()) < 0 or int(metric.min()) < 0:
+            return False
+        self.gatherer.extend(machine, metric, run, value)
+        return True
+
+    def _rows(self, rows: Iterator[list[str]]) -> Iterator[list[str]]:
+        """The rows, an empty one for each that is no CSV."""
+        while True:
+            try:
+                yield next(rows)
+            except StopIteration:
+                return
+            except csv.Error as error:
+                reason = f"lines that are no CSV ({error}): left out"
+                self.gatherer.problem(self.name, reason)
+                yield []
+
+    def _take_row(self, row: list[str], line: int) -> None:
+        places = self.places
+        if not row:
             return
-        except csv.Error as error:
-            gatherer.problem(name, f"lines that are no CSV ({error}): left out")
-            yield []
+        if len(row) <= max(places.node, places.metric, places.value):
+            self._left_out("lines with too few columns", f"line {line}")
+            return
+        group, unit, direction, run = (
+            "" if place is None or place >= len(row) else row[place]
+            for place in (places.group, places.unit, places.better, places.run)
+        )
+        (machine,) = self.names.machines([(group, row[places.node])])
+        (metric,) = self.names.metrics([(row[places.metric], unit, direction)])
+        (when,) = self.names.runs([(run,)])
+        if machine < 0 or metric < 0:
+            self._left_out("lines without a usable node or metric", f"line {line}")
+            return
+        text = row[places.value]
+        if not self.gatherer.add(machine, metric, when, _number(text)):
+            told = clean(text)[:40]
+            self._left_out("values that are no number above 0", f"line {line}: {told!r}")
+            self.gatherer.remark(machine, f"{clean(row[places.metric])} is {told!r}: left out")
+
+    def _left_out(self, what: str, where: str) -> None:
+        self.gatherer.problem(self.name, f"{what}: left out", where)
 
 
-def _take_batch(batch: list[list[str]], places: _Places, names: _Names, gatherer: Gatherer) -> bool:
-    """Take in a batch of good rows; False, and nothing taken, when any row is not."""
-    if any(len(row) != places.width for row in batch):
-        return False
-    columns = list(zip(*batch, strict=True))
-    empty = ("",) * len(batch)
-    group, unit, direction, run = (
-        empty if place is None else columns[place]
-        for place in (places.group, places.unit, places.better, places.run)
-    )
-    try:
-        value = array("d", map(float, columns[places.value]))
-    except ValueError:
-        return False
-    figures = np.frombuffer(value)
-    if not bool(((figures > 0) & (figures < np.inf)).all()):
-        return False
-    machine = names.machines(zip(group, columns[places.node], strict=True))
-    metric = names.metrics(zip(columns[places.metric], unit, direction, strict=True))
-    if min(machine) < 0 or min(metric) < 0:
-        return False
-    gatherer.extend(machine, metric, names.runs(run), value)
-    return True
-
-
-def _take_row(
-    name: str, line: int, row: list[str], places: _Places, names: _Names, gatherer: Gatherer
-) -> None:
-    if not row:
-        return
-    if len(row) <= max(places.node, places.metric, places.value):
-        gatherer.problem(name, "lines with too few columns: left out", f"line {line}")
-        return
-    group, unit, direction, run = (
-        "" if place is None or place >= len(row) else row[place]
-        for place in (places.group, places.unit, places.better, places.run)
-    )
-    (machine,) = names.machines([(group, row[places.node])])
-    (metric,) = names.metrics([(row[places.metric], unit, direction)])
-    (when,) = names.runs([run])
-    if machine < 0 or metric < 0:
-        gatherer.problem(name, "lines without a usable node or metric: left out", f"line {line}")
-        return
-    text = row[places.value]
-    if not gatherer.add(machine, metric, when, _number(text)):
-        told = clean(text)[:40]
-        reason = "values that are no number above 0: left out"
-        gatherer.problem(name, reason, f"line {line}: {told!r}")
-        gatherer.remark(machine, f"{clean(row[places.metric])} is {told!r}: left out")
+def _each(
+    lines: Lines,
+    columns: tuple[int | None, ...],
+    numbers: Callable[[list[tuple[str, ...]]], list[int]],
+) -> Ints:
+    """The number of each line's name. The name is the fields of these columns, empty where there is
+    no such column; `numbers` gives those of some names."""
+    there = [column for column in columns if column is not None]
+    if not there:
+        return np.repeat(np.array(numbers([("",) * len(columns)]), dtype=np.int64), len(lines))
+    first, kind = lines.distinct(there)
+    names = [
+        tuple("" if column is None else lines.field(line, column) for column in columns)
+        for line in first.tolist()
+    ]
+    found: Ints = np.array(numbers(names), dtype=np.int64)[kind]
+    return found
 
 
 @dataclass
 class _Names:
-    """Numbers of names, each of which is looked at once."""
+    """Numbers of names, each of which is looked at once. -1 for one that is not usable."""
 
     gatherer: Gatherer
-    _machines: dict[tuple[str, str], int] = field(default_factory=dict)
-    _metrics: dict[tuple[str, str, str], int] = field(default_factory=dict)
-    _runs: dict[str, int] = field(default_factory=dict)
+    _machines: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _metrics: dict[tuple[str, ...], int] = field(default_factory=dict)
+    _runs: dict[tuple[str, ...], int] = field(default_factory=dict)
 
-    def machines(self, keys: Iterable[tuple[str, str]]) -> array[int]:
-        """Numbers of (group, node); -1 for one without a usable name."""
-        wanted = list(keys)
-        for group, node in dict.fromkeys(wanted):
-            if (group, node) not in self._machines:
-                self._machines[(group, node)] = _machine(node, group, self.gatherer)
-        return array("i", map(self._machines.__getitem__, wanted))
+    def machines(self, names: Sequence[tuple[str, ...]]) -> list[int]:
+        """Numbers of (group, node)."""
+        return [_known(self._machines, name, self._machine) for name in names]
 
-    def metrics(self, keys: Iterable[tuple[str, str, str]]) -> array[int]:
-        """Numbers of (metric, unit, better); -1 for one without a usable name."""
-        wanted = list(keys)
-        for key in dict.fromkeys(wanted):
-            if key not in self._metrics:
-                self._metrics[key] = _metric(*key, self.gatherer)
-        return array("i", map(self._metrics.__getitem__, wanted))
+    def metrics(self, names: Sequence[tuple[str, ...]]) -> list[int]:
+        """Numbers of (metric, unit, better)."""
+        return [_known(self._metrics, name, self._metric) for name in names]
 
-    def runs(self, labels: Sequence[str]) -> array[int]:
-        """Numbers of runs' names."""
-        for label in dict.fromkeys(labels):
-            if label not in self._runs:
-                self._runs[label] = self.gatherer.run(clean(label)[:MAX_NAME])
-        return array("i", map(self._runs.__getitem__, labels))
+    def runs(self, names: Sequence[tuple[str, ...]]) -> list[int]:
+        """Numbers of (run,)."""
+        return [_known(self._runs, name, self._run) for name in names]
+
+    def _machine(self, group: str, node: str) -> int:
+        name = clean(node)
+        if not 0 < len(name) <= MAX_NAME:
+            return -1
+        return self.gatherer.machine(name, clean(group)[:MAX_NAME])
+
+    def _metric(self, label: str, unit: str, direction: str) -> int:
+        name = clean(label)
+        if not 0 < len(name) <= MAX_NAME:
+            return -1
+        return self.gatherer.metric(name, clean(unit)[:MAX_NAME], better(direction))
+
+    def _run(self, label: str) -> int:
+        return self.gatherer.run(clean(label)[:MAX_NAME])
 
 
-def _machine(node: str, group: str, gatherer: Gatherer) -> int:
-    name = clean(node)
-    return gatherer.machine(name, clean(group)[:MAX_NAME]) if 0 < len(name) <= MAX_NAME else -1
-
-
-def _metric(label: str, unit: str, direction: str, gatherer: Gatherer) -> int:
-    name = clean(label)
-    if not 0 < len(name) <= MAX_NAME:
-        return -1
-    return gatherer.metric(name, clean(unit)[:MAX_NAME], better(direction))
+def _known(
+    numbers: dict[tuple[str, ...], int], name: tuple[str, ...], new: Callable[..., int]
+) -> int:
+    number = numbers.get(name)
+    if number is None:
+        number = numbers[name] = new(*name)
+    return number
 
 
 def _number(text: str) -> float:
