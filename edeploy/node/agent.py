@@ -14,6 +14,7 @@ from edeploy.errors import EdeployError
 from edeploy.node import timeouts
 from edeploy.node.cmdline import ON_FAILURE, ON_SUCCESS, Arguments
 from edeploy.node.console import Console
+from edeploy.node.detect.tree import Tree
 from edeploy.node.http import BadAnswer, Retry, Server, ServerAway, ServerRefused, url_of
 from edeploy.node.install.context import InstallContext, InstallJob, InstallStopped
 from edeploy.node.kexec import load_kernel
@@ -49,7 +50,8 @@ class Known:
 
 @dataclass(frozen=True)
 class Order:
-    """What the server answered to a report: `do` is install, wait, hold or local."""
+    """What the server answered to a report: `do` is install, test, wait, hold or local; `test`
+    says what to test."""
 
     machine: str
     state: str
@@ -57,6 +59,7 @@ class Order:
     why: str
     token: str
     retry_seconds: float
+    test: object = None
 
 
 def run_agent(arguments: Arguments, console: Console) -> str:
@@ -132,6 +135,9 @@ def serve_orders(
         told = line
         if order.do == "local":
             return "reboot"
+        if order.do == "test":
+            test(server, arguments, console, known, order)
+            continue
         if order.do == "install":
             end = install(server, arguments, console, known, order, seconds)
             if end:
@@ -170,6 +176,37 @@ def install(
     tell_neighbours(session, known, console)
     upload_log(session, arguments, console)
     return success if good else on_failure(arguments, job.on_failure)
+
+
+def test(
+    server: Server, arguments: Arguments, console: Console, known: Known, order: Order
+) -> None:
+    """Measure, and send the results; what goes wrong is told, and the next report tells more."""
+    # Here and not above: an installation does without all this.
+    from edeploy.node.bench.order import TestOrder
+    from edeploy.node.bench.programs import Stop, TestStopped
+    from edeploy.node.bench.telling import Telling
+    from edeploy.node.bench.tester import Test, run_test
+    from edeploy.node.bench.tools import fetch_tools
+
+    session = server.with_bearer(order.token)
+    try:
+        wanted = TestOrder.from_answer(order.test)
+        fetch_tools(server, wanted.tools)
+        stop = Stop()
+        telling = Telling(console, session, stop)
+        known_as = (arguments.server or "", arguments.http_port)
+        try:
+            document = run_test(Test(wanted, Tree(), known.hardware, known_as, stop, telling))
+        finally:
+            telling.close()
+        session.post("/v1/health/results", document)
+        console.say("test: the results are on the server")
+    except TestStopped as stopped:
+        console.say(f"test: ended: {stopped}")
+    except EdeployError as error:
+        console.say(f"test: {error}")
+        threading.Event().wait(order.retry_seconds)
 
 
 def discovered(reporter: Reporter, seconds: float) -> None:
@@ -272,8 +309,9 @@ def order_of(answer: Mapping[str, object]) -> Order:
         why=str(answer.get("why") or ""),
         token=str(answer.get("token") or ""),
         retry_seconds=float(retry) if isinstance(retry, (int, float)) else 10.0,
+        test=answer.get("test"),
     )
-    if order.do not in ("install", "wait", "hold", "local"):
+    if order.do not in ("install", "test", "wait", "hold", "local"):
         raise BadAnswer(
             f"the server says do={order.do!r}, which this ramdisk does not know",
             "Ramdisk and server differ in age: run `edeploy ramdisk build`.",

@@ -45,12 +45,16 @@ class Console:
 
     def progress(self, step: str, done: int, total: int, unit: str) -> None:
         """Show how far `step` is, every few seconds and when it is complete; not kept."""
+        self.live(step, amount(done, total, unit), whole=done == total)
+
+    def live(self, step: str, text: str, *, whole: bool = False) -> None:
+        """Show how `step` stands now, every few seconds, at once when it is whole; not kept."""
         now = time.monotonic()
         when, last_step = self._last_progress
-        if step == last_step and now - when < timeouts.CONSOLE_EVERY and done != total:
+        if step == last_step and now - when < timeouts.CONSOLE_EVERY and not whole:
             return
         self._last_progress = (now, step)
-        self._show(f"{_stamp()} {step}: {amount(done, total, unit)}")
+        self._show(f"{_stamp()} {step}: {printable(text)}")
 
     def log(self) -> str:
         """All lines that are kept, as text."""

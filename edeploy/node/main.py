@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Optional
+from typing import TYPE_CHECKING, Callable, Optional
 
 from edeploy import __version__
 from edeploy.errors import EdeployError
@@ -23,7 +24,7 @@ def main(words: Optional[Sequence[str]] = None) -> int:  # noqa: UP045 - Python 
     # The ramdisk's only command, without the time that argparse takes.
     command = agent if arguments == ["agent"] else _parse(arguments)
     try:
-        return _COMMANDS[command]() if isinstance(command, str) else command()
+        return command()
     except EdeployError as error:
         print(f"edeploy-node: {error}", file=sys.stderr)
         return 1
@@ -78,6 +79,30 @@ def detect() -> int:
     return 0
 
 
+def measure(profile: str) -> int:
+    """Run a test that only reads, and print its results as JSON; progress goes to stderr."""
+    import json
+
+    from edeploy.node.bench.order import TestOrder
+    from edeploy.node.bench.programs import Stop
+    from edeploy.node.bench.telling import Telling
+    from edeploy.node.bench.tester import Test, run_test
+    from edeploy.node.console import Console
+    from edeploy.node.detect import detect as look
+    from edeploy.node.detect.tree import Tree
+
+    order = TestOrder.from_answer({"profile": profile})
+    stop = Stop()
+    telling = Telling(Console([sys.stderr.buffer]), None, stop)
+    hardware = look()
+    try:
+        document = run_test(Test(order, Tree(), hardware, ("", 0), stop, telling))
+    finally:
+        telling.close()
+    print(json.dumps({**document, "report": hardware.rows()}, indent=1))
+    return 0
+
+
 def version() -> int:
     """Print the version."""
     print(__version__)
@@ -87,7 +112,7 @@ def version() -> int:
 _COMMANDS = {"agent": agent, "call-home": call_home, "detect": detect, "version": version}
 
 
-def _parse(words: Sequence[str]) -> str:
+def _parse(words: Sequence[str]) -> Callable[[], int]:
     import argparse
 
     parser = argparse.ArgumentParser(prog="edeploy-node", description="edeploy on a machine")
@@ -95,8 +120,13 @@ def _parse(words: Sequence[str]) -> str:
     commands.add_parser("agent", help="in the ramdisk: report, and do what the server answers")
     commands.add_parser("call-home", help="on the installed system: tell the server it is up")
     commands.add_parser("detect", help="print what this machine is")
+    test = commands.add_parser("measure", help="run a test that only reads; print its results")
+    test.add_argument("profile", choices=("quick", "full", "burn", "lab"))
     commands.add_parser("version", help="print the version")
-    return str(parser.parse_args(words).command)
+    found = parser.parse_args(words)
+    if found.command == "measure":
+        return functools.partial(measure, found.profile)
+    return _COMMANDS[found.command]
 
 
 if __name__ == "__main__":

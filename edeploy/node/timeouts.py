@@ -56,3 +56,15 @@ BMC = 60.0
 BOOT_LOADER = 15 * 60.0
 # Writing to the firmware's flash takes seconds on some boards.
 FIRMWARE = 60.0
+# The iperf3 server takes one machine at a time: how long one waits for its turn, and the longest
+# pause between two times that it asks.
+BENCH_TURN = 15 * 60.0
+BENCH_BUSY = 4.0
+# Whether a card reaches the server: a connection on a local network takes milliseconds.
+BENCH_REACH = 3.0
+# One program that tells a disk's, or the BMC's, health between two stages.
+BENCH_HEALTH = 20.0
+# A program that was killed and hangs in the kernel is left behind after this.
+BENCH_KILLED = 10.0
+# Where a test stands is good to know, and not worth a wait.
+BENCH_PROGRESS = 5.0

@@ -18,10 +18,10 @@ from edeploy.errors import EdeployError
 from edeploy.node.detect.disks import Disk, all_disks
 from edeploy.node.detect.system import firmware
 from edeploy.node.detect.tree import Tree
+from edeploy.node.follow import follow
 from edeploy.node.install import layout, places
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.disk import find_disk, fingerprint, refuse_if_used
-from edeploy.node.install.follow import follow
 from edeploy.node.install.image import trusted_image
 from edeploy.node.install.mounts import at, unmount_all
 from edeploy.node.install.partition import carry_out

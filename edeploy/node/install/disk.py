@@ -88,16 +88,17 @@ def fingerprint(disk: Disk) -> str:
 
 def refuse_if_used(tree: Tree, disk: Disk) -> None:
     """Raises DiskInUse, naming what holds the disk or a partition of it."""
-    users = list(_users(tree, disk))
-    if users:
+    found = list(users(tree, disk))
+    if found:
         raise DiskInUse(
-            f"{disk.path} is in use: {', '.join(users)}",
+            f"{disk.path} is in use: {', '.join(found)}",
             "Release it before layout(): run('umount …'), run('swapoff …'), run('mdadm --stop …')"
             " or run('vgchange -an').",
         )
 
 
-def _users(tree: Tree, disk: Disk) -> Iterator[str]:
+def users(tree: Tree, disk: Disk) -> Iterator[str]:
+    """What holds the disk or a partition of it: mounts, RAID, LVM, swap, each in a few words."""
     mounts = parse_mounts(tree.text("proc/self/mountinfo"))
     swaps = [line.split()[0] for line in tree.text("proc/swaps").splitlines()[1:] if line.split()]
     parts = partitions(tree, disk.name)

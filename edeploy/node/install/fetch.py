@@ -9,9 +9,9 @@ from pathlib import Path
 
 from edeploy.errors import EdeployError
 from edeploy.node import timeouts
+from edeploy.node.follow import follow
 from edeploy.node.http import Retry
 from edeploy.node.install.context import InstallContext
-from edeploy.node.install.follow import follow
 from edeploy.node.install.image import ImageFacts
 from edeploy.node.install.mounts import below
 from edeploy.node.install.unpack import Unpacker

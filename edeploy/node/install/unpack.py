@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 from typing import IO
 
-from edeploy.node.install.follow import end_group
+from edeploy.node.follow import end_group
 from edeploy.run import LAST_LINES, Done, ProgramFailed, ProgramMissing, failure
 
 # As much as the kernel allows without asking: fewer turns between three processes.

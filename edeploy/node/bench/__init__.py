@@ -1,0 +1,1 @@
+"""Health checks: what this machine can do, measured from the ramdisk."""

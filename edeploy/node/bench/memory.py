@@ -1,0 +1,104 @@
+"""Stages of memory: how fast each NUMA node writes, alone and with the others, and correctness."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from functools import partial
+
+from edeploy.node.bench import stressapptest, sysbench
+from edeploy.node.bench.profiles import Profile
+from edeploy.node.bench.programs import Bench
+from edeploy.node.bench.results import Outcome, Part, Result
+from edeploy.node.bench.stage import OVERHEAD, Stage
+from edeploy.node.bench.topology import Node, Topology
+from edeploy.node.detect.tree import Tree
+
+_UNIT = "MB/s"
+# What the ramdisk itself, and what the programs need beside it, has to keep.
+_KEPT = 128 << 20
+# Less than this shows nothing.
+_LEAST = 16 << 20
+# It fills its memory with patterns first, one thread a CPU, and checks all of it at its end.
+_FILL_SECONDS_PER_GIB = 0.5
+
+
+def stages(found: Topology, profile: Profile, tree: Tree) -> list[Stage]:
+    """One process a node, kept on it: each alone, then all at once. Then correctness."""
+    stages: list[Stage] = []
+    nodes = [node for node in found.nodes if node.memory or not node.bound]
+    if profile.memory:
+        seconds = profile.memory + OVERHEAD
+        stages += [
+            Stage(
+                f"memory/node{node.number}", Part.MEMORY, seconds,
+                partial(_alone, node, profile.memory),
+            )
+            for node in nodes
+        ]  # fmt: skip
+        if len(nodes) > 1:
+            work = partial(_together, nodes, profile.memory)
+            stages.append(Stage("memory/all", Part.MEMORY, seconds, work))
+    if profile.correctness:
+        size = tested_bytes(tree, profile.correctness_share)
+        seconds = profile.correctness + OVERHEAD + _FILL_SECONDS_PER_GIB * size / (1 << 30)
+        work = partial(_correctness, profile.correctness, profile.correctness_share)
+        # It ends after 5 s at the earliest.
+        stages.append(Stage("memory/correctness", Part.MEMORY, max(seconds, 6.0), work))
+    return stages
+
+
+def tested_bytes(tree: Tree, share: float) -> int:
+    """This share of the memory that is free now, but for what the ramdisk needs."""
+    found = re.search(r"^MemAvailable: *(\d{1,15}) kB", tree.text("proc/meminfo"), re.MULTILINE)
+    free = int(found[1]) << 10 if found else 0
+    return max(_LEAST, int(max(0, free - _KEPT) * share))
+
+
+def words(node: Node, seconds: float) -> list[str]:
+    """sysbench on the processors and the memory of one node, with more than its caches hold."""
+    threads = len(node.cpus)
+    block = sysbench.block_size(node.cache, threads, node.memory or 1 << 30)
+    argv = sysbench.memory_words(threads, seconds, block)
+    if not node.bound:
+        return argv
+    return ["numactl", f"--cpunodebind={node.number}", f"--membind={node.number}", *argv]
+
+
+def _alone(node: Node, seconds: float, bench: Bench, _run: int) -> Outcome:
+    return _measured(bench, [f"memory/node{node.number}/write"], [words(node, seconds)])
+
+
+def _together(nodes: Sequence[Node], seconds: float, bench: Bench, _run: int) -> Outcome:
+    labels = [f"memory/node{node.number}/write_together" for node in nodes]
+    outcome = _measured(bench, labels, [words(node, seconds) for node in nodes])
+    total = sum(result.value for result in outcome.results)
+    samples = tuple(sum(second) for second in zip(*(one.samples for one in outcome.results)))
+    whole = Result("memory/all_write", _UNIT, total, samples)
+    return Outcome((*outcome.results, whole), outcome.tool)
+
+
+def _measured(bench: Bench, labels: Sequence[str], argvs: Sequence[list[str]]) -> Outcome:
+    samples: list[list[float]] = [[] for _ in argvs]
+
+    def on_line(number: int, line: str) -> None:
+        value = sysbench.memory_second(line)
+        if value is not None:
+            samples[number].append(value)
+            if not number:
+                bench.tell(value, _UNIT)
+
+    printed = bench.run(*argvs, on_line=on_line)
+    results = [
+        Result(label, _UNIT, sysbench.memory_value(one), tuple(own))
+        for label, one, own in zip(labels, printed, samples)
+    ]
+    return Outcome(tuple(results), sysbench.tool(printed))
+
+
+def _correctness(seconds: float, share: float, bench: Bench, _run: int) -> Outcome:
+    size = tested_bytes(bench.tree, share)
+    (printed,) = bench.run(stressapptest.words(seconds, size))
+    count = stressapptest.wrong(printed)
+    errors = (f"memory: stressapptest found {count} wrong results in {size >> 20} MiB",)
+    return Outcome((), stressapptest.tool(printed), errors if count else ())
