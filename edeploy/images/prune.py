@@ -27,6 +27,15 @@ def remove_paths(root: Path, exclude: Sequence[str], keep: Sequence[str]) -> Non
     remove_empty_folders(root)
 
 
+def move_paths(root: Path, target: Path, patterns: Sequence[str]) -> None:
+    """Move what a pattern matches (a folder with all in it) from `root` to `target`, to the same
+    place; patterns as in `remove_paths`."""
+    wanted = _matcher(patterns)
+    for path in list(_files(root)):
+        if wanted(str(path.relative_to(root))):
+            _move(path, root, target)
+
+
 def remove_empty_folders(root: Path) -> None:
     """Remove each folder below `root` that has nothing in it."""
     for folder, _, _ in os.walk(root, topdown=False):
@@ -72,9 +81,12 @@ def remove_firmware(folder: Path, wanted: Sequence[str]) -> None:
     remove_empty_folders(folder)
 
 
-def remove_unneeded_libraries(root: Path, needed_by: Callable[[Path], Iterable[str]]) -> None:
+def remove_unneeded_libraries(
+    root: Path, needed_by: Callable[[Path], Iterable[str]], *, move_to: Path | None = None
+) -> None:
     """Remove the shared libraries under `root/usr/lib` that no program, and no needed library,
     needs. `needed_by(file)` tells the paths, seen from `root`, of the libraries of an ELF file.
+    With `move_to` they go to the same place there instead.
     """
     root = root.resolve()
     folder = root / "usr/lib/x86_64-linux-gnu"
@@ -89,12 +101,16 @@ def remove_unneeded_libraries(root: Path, needed_by: Callable[[Path], Iterable[s
             if library in candidates and library not in needed:
                 needed.add(library)
                 todo.append(library)
+    unneeded = []
     for path in sorted(folder.glob("*.so*")):
-        if path.is_symlink():
-            if path.resolve() not in needed:
-                path.unlink()
-        elif path in candidates and path not in needed:
+        link = path.is_symlink()
+        if (link or path in candidates) and path.resolve() not in needed:
+            unneeded.append(path)
+    for path in unneeded:
+        if move_to is None:
             path.unlink()
+        else:
+            _move(path, root, move_to)
 
 
 def put_overlay(root: Path, overlay: Path) -> None:
@@ -115,6 +131,12 @@ def settle_times(root: Path, when: int) -> None:
         for name in [*names, *files]:
             os.utime(os.path.join(folder, name), (when, when), follow_symlinks=False)
     os.utime(root, (when, when))
+
+
+def _move(path: Path, root: Path, target: Path) -> None:
+    place = target / path.relative_to(root)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    path.rename(place)
 
 
 def _files(root: Path) -> Iterator[Path]:

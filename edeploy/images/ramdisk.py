@@ -27,22 +27,29 @@ from edeploy.images.mirrors import (
     host_suite,
 )
 from edeploy.images.nodepack import MODULES
+from edeploy.images.ramdisk_tools import (
+    PACK_TIMEOUT,
+    PROGRAM_FOLDERS,
+    Tools,
+    libraries,
+    pack_tools,
+    split_tools,
+)
 from edeploy.images.store import Ramdisk, Store
 from edeploy.names import checked
 from edeploy.run import ProgramFailed, run
 
 # Raise it when this module makes another ramdisk of the same inputs.
-REVISION = 1
+REVISION = 2
 # mmdebstrap downloads some 60 MB; the longest wait is a slow mirror.
 DOWNLOAD_TIMEOUT = 30 * 60.0
-# zstd -19 on one slow core.
-PACK_TIMEOUT = 20 * 60.0
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 EMPTY_FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "var/lib", "var/log", "chroot")
 FIRMWARE_COMPONENT = "non-free-firmware"
-LOADER = "/usr/lib64/ld-linux-x86-64.so.2"
-_SECTIONS = ("packages", "kernels", "programs", "modules", "without_modules", "exclude", "keep")
-_PROGRAM_FOLDERS = ("usr/bin", "usr/sbin")
+_SECTIONS = (
+    "packages", "kernels", "programs", "modules", "without_modules", "exclude", "keep", "tools",
+)  # fmt: skip
+_TOOLS = ("packages", "programs", "keep")
 _PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?\Z")
 
 
@@ -61,16 +68,19 @@ class RamdiskRecipe:
     without_modules: tuple[str, ...]
     exclude: tuple[str, ...]
     keep: tuple[str, ...]
+    tools: Tools
 
 
 @dataclass(frozen=True)
 class Built:
-    """The result: `reused` when nothing had changed; sizes in bytes; notices for the operator."""
+    """The result: `reused` when nothing had changed; sizes in bytes, `tools` that of their
+    archive; notices for the operator."""
 
     ramdisk: Ramdisk
     reused: bool
     size: int
     unpacked: int
+    tools: int
     notices: tuple[str, ...] = ()
 
 
@@ -109,10 +119,12 @@ def build_ramdisk(
             on_step("take what is needed")
             take_kernel(root, work / "new", recipe)
             slim(root, recipe)
+            split_tools(root, work / "tools", recipe.tools)
             put_agent(root, pxe / "files", key, inputs)
             if allowed:
                 _put_signers(root, allowed)
             on_step("compress")
+            pack_tools(work / "tools", work / "new" / "tools", root, kernel)
             pack(root, work / "new" / "initrd")
             atomic.write(work / "new" / "inputs", f"{inputs}\n")
             return publish(work / "new", place, notices, _size_of(root))
@@ -145,9 +157,12 @@ def load_recipe(path: Path, kernel: str) -> RamdiskRecipe:
             raise BadRamdiskRecipe(f"{path}: `{name}` must be a list of texts")
         return tuple(value)
 
+    tools = data.get("tools", {})
+    if not isinstance(tools, dict) or not set(tools) <= set(_TOOLS):
+        raise BadRamdiskRecipe(f"{path}: `tools` must be a mapping of {', '.join(_TOOLS)}")
     packages = texts(data, "packages") + texts(flavour, "packages")
     firmware = texts(flavour, "firmware")
-    for package in packages + firmware:
+    for package in packages + firmware + texts(tools, "packages"):
         checked(package, "package")
     return RamdiskRecipe(
         packages=packages,
@@ -157,6 +172,7 @@ def load_recipe(path: Path, kernel: str) -> RamdiskRecipe:
         without_modules=texts(data, "without_modules"),
         exclude=texts(data, "exclude"),
         keep=texts(data, "keep"),
+        tools=Tools(*(texts(tools, name) for name in _TOOLS)),
     )
 
 
@@ -200,12 +216,12 @@ def existing(store: Store, kernel: str, inputs: str) -> Built | None:
     try:
         if (place.folder / "inputs").read_text().strip() != inputs:
             return None
-        size = place.initrd.stat().st_size
+        size, tools = place.initrd.stat().st_size, place.tools.stat().st_size
         unpacked = int((place.folder / "unpacked").read_text())
         place.kernel.stat()
     except (OSError, ValueError):
         return None
-    return Built(place, True, size, unpacked)
+    return Built(place, True, size, unpacked, tools)
 
 
 def remove_leftovers(folder: Path) -> None:
@@ -218,7 +234,7 @@ def remove_leftovers(folder: Path) -> None:
 
 def unpack_packages(root: Path, recipe: RamdiskRecipe, sources: list[Source]) -> list[str]:
     """Unpack the packages, running none of their scripts; returns notices about firmware."""
-    packages, notices = list(recipe.packages), []
+    packages, notices = [*recipe.packages, *recipe.tools.packages], []
     if not recipe.firmware or not _has_firmware(sources):
         sources = [replace(source, components=("main",)) for source in sources]
         if recipe.firmware:
@@ -266,10 +282,11 @@ def take_kernel(root: Path, new: Path, recipe: RamdiskRecipe) -> None:
 
 def slim(root: Path, recipe: RamdiskRecipe) -> None:
     """Remove what the recipe excludes, then the libraries that nothing needs any more."""
-    programs = [f"{folder}/{name}" for folder in _PROGRAM_FOLDERS for name in recipe.programs]
-    others = [f"{folder}/*" for folder in _PROGRAM_FOLDERS]
-    prune.remove_paths(root, [*recipe.exclude, *others], [*recipe.keep, *programs])
-    prune.remove_unneeded_libraries(root, lambda path: _libraries(root, path))
+    programs = [f"{folder}/{name}" for folder in PROGRAM_FOLDERS for name in recipe.programs]
+    others = [f"{folder}/*" for folder in PROGRAM_FOLDERS]
+    wanted = [*recipe.keep, *programs, *recipe.tools.paths]
+    prune.remove_paths(root, [*recipe.exclude, *others], wanted)
+    prune.remove_unneeded_libraries(root, lambda path: libraries(root, path))
     prune.remove_empty_folders(root)
 
 
@@ -327,8 +344,9 @@ def publish(new: Path, place: Path, notices: list[str], unpacked: int) -> Built:
     atomic.sync_folder(place.parent)
     if old and old != version and old.parent == place.parent:
         shutil.rmtree(old, ignore_errors=True)
-    ramdisk = Ramdisk(place, place / "vmlinuz", place / "initrd")
-    return Built(ramdisk, False, ramdisk.initrd.stat().st_size, unpacked, tuple(notices))
+    ramdisk = Ramdisk(place, place / "vmlinuz", place / "initrd", place / "tools")
+    sizes = (ramdisk.initrd.stat().st_size, unpacked, ramdisk.tools.stat().st_size)
+    return Built(ramdisk, False, *sizes, tuple(notices))
 
 
 @contextmanager
@@ -385,17 +403,9 @@ def _has_firmware(sources: list[Source]) -> bool:
     return done.code == 0
 
 
-def _libraries(root: Path, path: Path) -> list[str]:
-    """The libraries that the loader of the tree itself would load for a file."""
-    done = run(
-        ["chroot", root, LOADER, "--list", f"/{path.relative_to(root)}"], check=False
-    )  # fmt: skip
-    return re.findall(r"(?:=> |^\s+)(/\S+) \(0x", done.out, re.MULTILINE)
-
-
 def _link_busybox(root: Path) -> None:
     """A name in /usr/bin for each of BusyBox's programs that no package brings."""
-    have = {path.name for folder in _PROGRAM_FOLDERS for path in (root / folder).iterdir()}
+    have = {path.name for folder in PROGRAM_FOLDERS for path in (root / folder).iterdir()}
     for name in run(["chroot", root, "/usr/bin/busybox", "--list"]).out.split():
         if name not in have:
             (root / "usr/bin" / name).symlink_to("busybox")

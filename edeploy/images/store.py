@@ -64,11 +64,12 @@ class Image:
 
 @dataclass(frozen=True)
 class Ramdisk:
-    """A kernel and its initrd, for network boot."""
+    """A kernel and its initrd, for network boot; `tools`, which only health checks fetch."""
 
     folder: Path
     kernel: Path
     initrd: Path
+    tools: Path
 
 
 class Store:
@@ -130,7 +131,7 @@ class Store:
     def ramdisk_place(self, kernel: str) -> Ramdisk:
         """Where this ramdisk is, or would be. Raises BadName."""
         folder = self.root / "ramdisk" / checked(kernel, "kernel")
-        return Ramdisk(folder, folder / "vmlinuz", folder / "initrd")
+        return Ramdisk(folder, folder / "vmlinuz", folder / "initrd", folder / "tools")
 
     @property
     def apt_cache(self) -> Path:

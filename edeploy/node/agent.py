@@ -192,7 +192,7 @@ def test(
     session = server.with_bearer(order.token)
     try:
         wanted = TestOrder.from_answer(order.test)
-        fetch_tools(server, wanted.tools)
+        fetch_tools(server)
         stop = Stop()
         telling = Telling(console, session, stop)
         known_as = (arguments.server or "", arguments.http_port)

@@ -68,3 +68,5 @@ BENCH_HEALTH = 20.0
 BENCH_KILLED = 10.0
 # Where a test stands is good to know, and not worth a wait.
 BENCH_PROGRESS = 5.0
+# The programs of a test, some 80 MB into memory, on one slow core.
+UNPACK_TOOLS = 5 * 60.0

@@ -33,6 +33,10 @@ def bytes_router(store: Store) -> APIRouter:
     def initrd(kernel: str) -> Bytes:
         return _file(store.root, store.ramdisk(kernel).initrd)
 
+    @router.api_route("/ramdisk/{kernel}/tools", methods=["GET", "HEAD"])
+    def tools(kernel: str) -> Bytes:
+        return _file(store.root, store.ramdisk(kernel).tools)
+
     @router.api_route("/images/{version}/{name}", methods=["GET", "HEAD"])
     def image(version: str, name: str) -> Bytes:
         checked(version, "version")

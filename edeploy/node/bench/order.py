@@ -25,8 +25,7 @@ class Peer:
 @dataclass(frozen=True)
 class TestOrder:
     """One test. `runs` are the numbers of its runs; `seconds` is how long it may take, from now;
-    `only` names the stages that are wanted, all when empty; `tools` is the path on the server of
-    an archive with the programs, empty when they are there already."""
+    `only` names the stages that are wanted, all when empty."""
 
     profile: Profile
     runs: tuple[int, ...]
@@ -35,7 +34,6 @@ class TestOrder:
     only: tuple[str, ...] = ()
     network: Peer | None = None
     campaign: Campaign | None = None
-    tools: str = ""
 
     @classmethod
     def from_answer(cls, test: object) -> TestOrder:
@@ -60,7 +58,6 @@ class TestOrder:
             only=_texts(test, "only"),
             network=_peer(test.get("network")),
             campaign=Campaign.from_answer(test.get("campaign")),
-            tools=_path(test.get("tools")),
         )
 
     def wants(self, stage: str) -> bool:
@@ -101,11 +98,3 @@ def _peer(value: object) -> Peer | None:
     if not isinstance(address, str) or not isinstance(port, int) or not 0 < port < 1 << 16:
         raise BadAnswer(f"the test's network is {value!r}, not an address and a port")
     return Peer(address, port)
-
-
-def _path(value: object) -> str:
-    if value is None:
-        return ""
-    if not isinstance(value, str) or not value.startswith("/"):
-        raise BadAnswer(f"the test's tools are {value!r}, not a path on the server")
-    return value

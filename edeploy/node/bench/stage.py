@@ -25,11 +25,12 @@ class Stage:
     work: Callable[[Bench, int], Outcome]
     extra_patience: float = 0.0
     late: bool = False
+    grace: float = GRACE
 
     @property
     def patience(self) -> float:
         """Seconds after which the stage is ended and counts as missing."""
-        return 1.5 * self.seconds + GRACE + self.extra_patience
+        return 1.5 * self.seconds + self.grace + self.extra_patience
 
 
 @dataclass(frozen=True)
