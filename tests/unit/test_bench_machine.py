@@ -17,6 +17,7 @@ from edeploy.node.detect.tree import Tree
 CPUS = "sys/devices/system/cpu"
 NODES = "sys/devices/system/node"
 PCI = "sys/bus/pci/devices"
+PLACES = ("CPU1_DIMM_A1", "CPU1_DIMM_B1", "CPU2_DIMM_A1", "CPU2_DIMM_B1")
 
 
 def two_sockets(root: Path) -> Tree:
@@ -103,7 +104,7 @@ def test_counters_of_the_kernel(tmp_path: Path) -> None:
         ("aer/0000:3b:00.0/correctable", "disk/a", "", "correctable errors of 0000:3b:00.0"),
         ("throttle/core", "cpu/all", "", "throttled by heat"),
         ("throttle/core", "", "", ""),
-        ("disk/sda/Current_Pending_Sector(197)", "disk/sda", "", "Pending_Sector(197) went up by 2"),
+        ("disk/sda/Current_Pending_Sector(197)", "disk/sda", "", "(197) went up by 2"),
     ],
 )  # fmt: skip
 def test_what_a_counter_that_rose_means(name: str, stage: str, error: str, warning: str) -> None:
@@ -177,7 +178,7 @@ def bank(number: int, size: int, locator: str, rated: int = 3200, runs: int = 32
 def test_modules_are_even_and_at_their_speed(tmp_path: Path) -> None:
     even = [
         item
-        for number, place in enumerate(("CPU1_DIMM_A1", "CPU1_DIMM_B1", "CPU2_DIMM_A1", "CPU2_DIMM_B1"))
+        for number, place in enumerate(PLACES)
         for item in bank(number, 16, place)
     ]  # fmt: skip
     found = topology(two_sockets(tmp_path))

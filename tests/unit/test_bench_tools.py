@@ -53,7 +53,12 @@ def test_sysbench_that_failed_is_no_result_whatever_it_printed() -> None:
 
 @pytest.mark.parametrize(
     ("cache", "threads", "memory"),
-    [(32 << 20, 1, 8 << 30), (256 << 20, 64, 512 << 30), (64 << 20, 2, 2 << 30), (1 << 30, 4, 8 << 30)],
+    [
+        (32 << 20, 1, 8 << 30),
+        (256 << 20, 64, 512 << 30),
+        (64 << 20, 2, 2 << 30),
+        (1 << 30, 4, 8 << 30),
+    ],
 )  # fmt: skip
 def test_all_threads_write_more_than_the_caches_hold(cache: int, threads: int, memory: int) -> None:
     block = sysbench.block_size(cache, threads, memory)

@@ -27,6 +27,9 @@ class TestOrder:
     """One test. `runs` are the numbers of its runs; `seconds` is how long it may take, from now;
     `only` names the stages that are wanted, all when empty."""
 
+    # pytest takes classes of such a name for tests.
+    __test__ = False
+
     profile: Profile
     runs: tuple[int, ...]
     seed: int
