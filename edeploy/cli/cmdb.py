@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from edeploy.match.cmdb import Entry, read_cmdb
+from edeploy.match.cmdb import Entry, read_cmdb, read_cmdb_literal, uneven_ranges
 
 
 @click.group("cmdb")
@@ -24,6 +24,8 @@ def command() -> None:
 def expand(file: Path, as_json: bool) -> None:
     """Show the entries of a .cmdb file, its ranges expanded."""
     entries = read_cmdb(file)
+    for problem in uneven_ranges(read_cmdb_literal(file)):
+        click.echo(f"warning: {problem}", err=True)
     if as_json:
         click.echo(json.dumps(entries, indent=1))
     else:

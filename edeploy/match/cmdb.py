@@ -6,13 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from edeploy.errors import EdeployError
-from edeploy.match.generate import BadModel, expand
-from edeploy.match.literals import Literal, read_literal
-from edeploy.match.problems import BadFile
+from edeploy.match.generate import BadModel, expand, lengths
+from edeploy.match.literals import Literal, parse_literal, read_bytes
+from edeploy.match.problems import BadFile, Problem
+from edeploy.match.yaml_literals import is_yaml, parse_yaml_literal
 
 Entry = dict[str, object]
 
-_FORM = "A CMDB file is generate({…}) or a list of dicts."
+_FORM = "A CMDB file is generate({…}) or a list of dicts, in Python or in YAML."
 
 
 class NoEntry(EdeployError):
@@ -21,7 +22,7 @@ class NoEntry(EdeployError):
 
 def read_cmdb(path: Path) -> tuple[Entry, ...]:
     """The entries in a file, expanded. Raises BadFile; nothing in the file is evaluated."""
-    literal = read_literal(path)
+    literal = read_cmdb_literal(path)
     model = literal.argument("generate")
     if model is not None:
         try:
@@ -31,6 +32,26 @@ def read_cmdb(path: Path) -> tuple[Entry, ...]:
     if not literal.is_sequence:
         raise BadFile([literal.problem("neither generate({…}) nor a list of dicts")], _FORM)
     return tuple(_entry(part) for part in literal.parts())
+
+
+def read_cmdb_literal(path: Path) -> Literal:
+    """What is in a CMDB file as it is written there, in Python or in YAML. Raises BadFile."""
+    data = read_bytes(path)
+    return (parse_yaml_literal if is_yaml(data) else parse_literal)(data, path)
+
+
+def uneven_ranges(literal: Literal) -> list[Problem]:
+    """What to tell where ranges differ in length: the shortest ends all. Raises BadFile."""
+    model = literal.argument("generate")
+    try:
+        found = lengths(model.value) if model is not None else {}
+    except BadModel:
+        return []
+    if model is None or len(set(found.values())) <= 1:
+        return []
+    told = ", ".join(f"{key} {count}" for key, count in sorted(found.items()))
+    least = min(found.values())
+    return [model.problem(f"ranges of different lengths ({told}): only {least} entries")]
 
 
 def choose(

@@ -12,7 +12,7 @@ from edeploy.match.checks.columns import Column, columns
 from edeploy.match.checks.duplicates import check_duplicates
 from edeploy.match.checks.scripts import HasImage, check_script
 from edeploy.match.checks.specs import check_specs
-from edeploy.match.cmdb import read_cmdb
+from edeploy.match.cmdb import read_cmdb, read_cmdb_literal
 from edeploy.match.literals import parse_python, read_bytes, read_literal
 from edeploy.match.problems import BadFile, Problem
 from edeploy.match.profiles import STATE, Row, load_profile, read_rules, read_state
@@ -81,7 +81,7 @@ class _Files:
         try:
             if not self.cmdb.exists():
                 return []
-            return columns(self.cmdb, read_literal(self.cmdb), read_cmdb(self.cmdb))
+            return columns(self.cmdb, read_cmdb_literal(self.cmdb), read_cmdb(self.cmdb))
         except BadFile:
             return []
 
@@ -107,7 +107,7 @@ def _profile(files: _Files, has_image: HasImage | None) -> Iterator[Problem]:
     checks: dict[Path, Callable[[Path], Iterator[Problem]]] = {
         files.specs: lambda path: check_specs(read_literal(path)),
         files.module: _check_module,
-        files.cmdb: lambda path: check_cmdb(read_literal(path), files.columns),
+        files.cmdb: lambda path: check_cmdb(read_cmdb_literal(path), files.columns),
         files.configure: lambda path: check_script(path, files.bound, has_image),
     }
     for path, check in checks.items():

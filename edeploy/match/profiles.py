@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Profile:
-    """One profile; `quota` None is `'*'`, `cmdb` None is no file, `uses` are its images."""
+    """One profile; `quota` None is `'*'`, `cmdb` None is no entry, `uses` are its images."""
 
     name: str
     specs: Specs
@@ -123,7 +123,15 @@ def load_profile(folder: Path, row: Row) -> Profile:
     if problems or specs is None or script is None or settings is None:
         raise BadFile(problems)
     return Profile(
-        row.name, specs, cmdb, script.source, script.path, row.quota, settings, script.uses, module
+        row.name,
+        specs,
+        cmdb or None,
+        script.source,
+        script.path,
+        row.quota,
+        settings,
+        script.uses,
+        module,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from edeploy.match.checks.columns import Column
 from edeploy.match.checks.networks import check_networks
-from edeploy.match.generate import BadModel, lengths
+from edeploy.match.cmdb import uneven_ranges
 from edeploy.match.literals import Literal
 from edeploy.match.problems import Problem
 
@@ -20,8 +20,7 @@ def check_cmdb(literal: Literal, columns: Sequence[Column]) -> Iterator[Problem]
     model = literal.argument("generate")
     for entry in [model] if model is not None else literal.parts():
         yield from _octets(entry)
-    if model is not None:
-        yield from _uneven(model)
+    yield from uneven_ranges(literal)
     yield from check_networks(columns)
 
 
@@ -39,14 +38,3 @@ def _octets(literal: Literal) -> Iterator[Problem]:
         for number in re.findall("[0-9]+", text.partition("/")[0]):
             if len(number) > 3 or int(number) > 255:
                 yield literal.problem(f"{text}: the octet {number} is over 255")
-
-
-def _uneven(model: Literal) -> Iterator[Problem]:
-    try:
-        found = lengths(model.value)
-    except BadModel:
-        return
-    if len(set(found.values())) > 1:
-        told = ", ".join(f"{key} {count}" for key, count in sorted(found.items()))
-        shortest = min(found.values())
-        yield model.problem(f"ranges of different lengths ({told}): only {shortest} entries")
