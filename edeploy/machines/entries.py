@@ -1,43 +1,130 @@
-"""Which CMDB entries are taken, although an operator may edit the file between two machines."""
+"""By what a CMDB entry is known again, although its file is edited while machines hold it."""
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+Entry = Mapping[str, object]
+
+IN_LABEL = 2
+"""Names of an entry that an operator reads: `web1 10.77.0.50`."""
 
 
 @dataclass(frozen=True)
 class Claim:
-    """An entry in a machine's hands: its index when it was chosen, and what it said."""
+    """An entry in somebody's hands: what it said then, and which of several that said the same."""
 
-    index: int
-    text: str
+    entry: Entry
+    copy: int = 0
+
+    @property
+    def mark(self) -> str:
+        """Equal for claims on the same entry of an unchanged file, and for no others."""
+        return f"{hashlib.sha256(_whole(self.entry).encode()).hexdigest()[:24]}#{self.copy}"
 
 
-def text_of(entry: Mapping[str, object]) -> str:
-    """The entry as one line that is equal for equal entries."""
-    return json.dumps(entry, sort_keys=True, default=str)
+class Pool:
+    """The entries of a profile's file as it is now.
 
-
-def taken(entries: Sequence[Mapping[str, object]], claims: Sequence[Claim]) -> set[int]:
-    """The indices that `claims` stand for in `entries` as they are now.
-
-    An entry is known by its content, since a line added above moves every index and one
-    address would be given twice; only when the content is gone (an operator corrected the
-    entry) its index decides.
+    An entry is known by its names: values in fields that most entries have and that differ in all
+    of them, such as a hostname or an address. One name is enough, so an entry may be corrected,
+    and the file sorted anew; an index would mean another entry after a line was added above.
+    Entries without names are known by all that they say, and equal ones are counted.
     """
-    texts = [text_of(entry) for entry in entries]
-    found: set[int] = set()
-    edited: list[Claim] = []
-    for claim in claims:
-        same = [i for i, text in enumerate(texts) if text == claim.text and i not in found]
-        if not same:
-            edited.append(claim)
-            continue
-        found.add(claim.index if claim.index in same else same[0])
-    found.update(claim.index for claim in edited if claim.index < len(entries))
-    return found
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = tuple(entries)
+        self.names = _names(self.entries)
+        self._by_name = {
+            (key, _text(entry[key])): index
+            for index, entry in enumerate(self.entries)
+            for key in self.names
+            if key in entry
+        }
+        self._by_whole: dict[str, list[int]] = {}
+        for index, entry in enumerate(self.entries):
+            self._by_whole.setdefault(_whole(entry), []).append(index)
+
+    def claim(self, index: int) -> Claim:
+        """The entry as somebody who takes it now remembers it."""
+        entry = self.entries[index]
+        return Claim(bare(entry), self._by_whole[_whole(entry)].index(index))
+
+    def known(self, claim: Claim) -> list[int]:
+        """The entries that this claim may mean, the likeliest first."""
+        if not self.names:
+            same = self._by_whole.get(_whole(claim.entry), [])
+            return same[claim.copy :] + same[: claim.copy]
+        found = (self._by_name.get((k, _text(v))) for k, v in claim.entry.items())
+        shared = Counter(index for index in found if index is not None)
+        return sorted(shared, key=lambda index: (-shared[index], index))
+
+    def taken(self, claims: Sequence[Claim]) -> dict[int, int]:
+        """The entries that nobody else may have, each with the number of the claim on it.
+
+        All that share a name with a claim: an address must not be given twice, whatever was
+        moved from entry to entry.
+        """
+        found: dict[int, int] = {}
+        for number, claim in enumerate(claims):
+            free = [index for index in self.known(claim) if index not in found]
+            for index in free if self.names else free[:1]:
+                found[index] = number
+        return found
+
+    def own(self, claim: Claim, taken: Mapping[int, int]) -> int | None:
+        """The entry that `claim` means, with what it says now; None when it is gone."""
+        return next((index for index in self.known(claim) if index not in taken), None)
+
+    def called(self, word: str) -> list[int]:
+        """The entries that an operator means: by `KEY=VALUE`, by any value, by number from 1."""
+        key, equals, value = word.partition("=")
+        named = [
+            index
+            for index, entry in enumerate(self.entries)
+            if (equals and key in entry and _text(entry[key]) == value)
+            or word in (_text(one) for one in entry.values())
+        ]
+        number = int(word) - 1 if word.isascii() and word.isdigit() and len(word) < 10 else -1
+        if 0 <= number < len(self.entries) and number not in named:
+            named.append(number)
+        return named
+
+    def label(self, entry: Entry) -> str:
+        """A few words for an entry of this file, or for one that was in it."""
+        return label(entry, self.names)
 
 
-def owned(entries: Sequence[Mapping[str, object]], claim: Claim | None) -> int | None:
-    """The index of a machine's own entry in `entries` as they are now; None without one."""
-    return next(iter(taken(entries, [claim])), None) if claim else None
+def label(entry: Entry, names: Sequence[str] = ()) -> str:
+    """A few words for an entry: its hostname, and values in `names` before others."""
+    keys = sorted(bare(entry), key=lambda key: (key != "hostname", key not in names))
+    plain = [_text(entry[key]) for key in keys if isinstance(entry[key], str | int)]
+    return " ".join(plain[:IN_LABEL]) or "without values"
+
+
+def bare(entry: Entry) -> dict[str, object]:
+    """The entry without the word by which the old server marked used ones."""
+    return {key: value for key, value in entry.items() if key != "used"}
+
+
+def _names(entries: Sequence[Entry]) -> tuple[str, ...]:
+    values: dict[str, list[str]] = {}
+    for entry in entries:
+        for key, value in bare(entry).items():
+            values.setdefault(key, []).append(_text(value))
+    return tuple(
+        key
+        for key, found in values.items()
+        if len(found) * 2 > len(entries) and len(set(found)) == len(found)
+    )
+
+
+def _text(value: object) -> str:
+    """Values are equal when they read the same: 1 and '1', ('a',) and ['a']."""
+    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+
+
+def _whole(entry: Entry) -> str:
+    return json.dumps(bare(entry), sort_keys=True, default=str)

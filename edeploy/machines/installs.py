@@ -10,6 +10,7 @@ from edeploy.inventory.items import Report
 from edeploy.machines import attempts, policy
 from edeploy.machines.credentials import Bearer, Kind, bearer, mint
 from edeploy.machines.failures import fail
+from edeploy.machines.leases import spend
 from edeploy.machines.plans import strangers
 from edeploy.machines.policy import Policy
 from edeploy.machines.records import move, note, standing
@@ -236,8 +237,7 @@ def take_call_home(session: Session, secret: str, home: Home, *, address: str, n
     machine.kernel, machine.boot_id = home.kernel, home.boot_id
     if State(machine.state) is not State.INSTALLING:
         return
-    lease.state = "spent"
-    lease.finished = lease.finished or now
+    spend(session, lease, now=now)
     row = attempts.phase(session, holder.attempt, "first-boot", now=now)
     row.ended = now
     attempts.end(holder.attempt, now=now)

@@ -4,15 +4,16 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from edeploy.inventory.items import Report
-from edeploy.machines import entries
+from edeploy.machines import holdings
 from edeploy.machines.credentials import Kind, revoke
+from edeploy.machines.hands import Exhausted, Hand, entry_for, named
+from edeploy.machines.holdings import Origin
 from edeploy.machines.records import live_lease
-from edeploy.machines.schema import Lease, Machine
-from edeploy.match.cmdb import NoEntry, choose
+from edeploy.machines.schema import Holding, Lease, Machine
 from edeploy.match.profiles import Profile, ProfileSettings
 from edeploy.match.solver import Match
 
@@ -28,10 +29,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Choice:
-    """The lease that came of the candidates, if any, and why, a line a profile."""
+    """The lease that came of the candidates, if any, and why, a line a profile.
+
+    `exhausted`: the lines of profiles that match and have no place or no entry left.
+    """
 
     lease: Lease | None
     why: tuple[str, ...]
+    exhausted: tuple[str, ...]
 
 
 def candidates(profiles: Sequence[Profile], report: Report) -> list[Candidate]:
@@ -54,68 +59,113 @@ def choose_lease(
 ) -> Choice:
     """Lease the first candidate that fits and has a slot and an entry left.
 
-    A machine that holds a lease keeps it while its profile still fits: reports that come
-    twice lease once. One that comes for a reinstall gets its own entry again when the same
-    profile is chosen. What it had before is given back when another
-    profile is chosen.
+    First comes the profile of which an operator gave the machine an entry, then the one that it
+    holds a lease of already, so that reports that come twice lease once, then `state`'s order.
+    A machine gets the entry that it holds, whatever was renamed. What it had of another profile
+    is given back.
     """
+    profiles = [candidate.profile.name for candidate in offered]
+    _recognise(session, machine, offered, now)
     own = live_lease(session, machine)
     why: list[str] = []
-    for candidate in _own_first(offered, own):
-        lease = _try(session, machine, candidate, own, why, now)
-        if lease is not None:
-            return Choice(lease, tuple(why))
+    exhausted: list[str] = []
+    for candidate in _in_order(session, machine, offered, own):
+        name = candidate.profile.name
+        if candidate.fits is None:
+            why.append(f"{name}: no: {candidate.reason}")
+            continue
+        try:
+            _check_quota(session, machine, candidate.profile)
+            hand = entry_for(session, machine, candidate.profile, candidate.fits, profiles)
+        except Exhausted as error:
+            exhausted.append(f"{name} matches, but {error.message}")
+            why.append(exhausted[-1])
+            continue
+        lease = _lease(session, machine, candidate.profile, hand, own, now)
+        why.append(f"{name}: yes" + (f", {hand.told}" if hand.told else ""))
+        return Choice(lease, tuple(why), tuple(exhausted))
     if own is not None and own.state == "held":
         give_back(session, own, now=now)
-    return Choice(None, tuple(why) or ("there is no profile",))
+    return Choice(None, tuple(why) or ("there is no profile",), tuple(exhausted))
+
+
+def spend(session: Session, lease: Lease, *, now: float) -> None:
+    """The machine is active: the slot is used up, and the entry its own for ever."""
+    lease.state = "spent"
+    lease.finished = lease.finished or now
+    holding = session.get(Holding, lease.holding_id) if lease.holding_id else None
+    if holding is not None:
+        holding.lasting = True
 
 
 def give_back(session: Session, lease: Lease, *, now: float) -> None:
-    """End the lease: slot and entry are free for others, all its secrets are dead."""
+    """End the lease: the slot is free for others, all its secrets are dead.
+
+    So is the entry, unless the machine has been active with it or an operator gave it.
+    """
+    _return(session, lease, now)
+    revoke(session, lease.machine_id, set(Kind), now=now)
+    holding = session.get(Holding, lease.holding_id) if lease.holding_id else None
+    if holding is not None and holding.ended is None and not holding.lasting:
+        holdings.end(session, holding, "the lease ended", now=now)
+
+
+def _return(session: Session, lease: Lease, now: float) -> None:
     lease.state = "returned"
     lease.ended = now
-    revoke(session, lease.machine_id, set(Kind), now=now)
     session.flush()  # before a new one: one live lease a machine
 
 
-def _own_first(offered: Sequence[Candidate], own: Lease | None) -> list[Candidate]:
+def _recognise(
+    session: Session, machine: Machine, offered: Sequence[Candidate], now: float
+) -> None:
+    fits = {c.profile.name: (c.fits.vars, c.fits.keys) for c in offered if c.fits is not None}
+    holdings.recognise(session, machine, fits, now=now)
+
+
+def _in_order(
+    session: Session, machine: Machine, offered: Sequence[Candidate], own: Lease | None
+) -> list[Candidate]:
+    given = [h.profile for h in holdings.of_machine(session, machine) if h.origin != Origin.MATCH]
     held = own.profile if own is not None and own.state == "held" else None
-    return sorted(offered, key=lambda candidate: candidate.profile.name != held)
+    return sorted(offered, key=lambda c: (c.profile.name not in given[:1], c.profile.name != held))
 
 
-def _try(
-    session: Session,
-    machine: Machine,
-    candidate: Candidate,
-    own: Lease | None,
-    why: list[str],
-    now: float,
-) -> Lease | None:
-    profile = candidate.profile
-    if candidate.fits is None:
-        why.append(f"{profile.name}: no: {candidate.reason}")
-        return None
-    others = _others(session, machine, profile)
-    if profile.quota is not None and len(others) >= profile.quota:
-        why.append(f"{profile.name}: fits, but its quota of {profile.quota} is used up")
-        return None
-    try:
-        index, values = _entry(session, machine, candidate.fits, profile, others)
-    except NoEntry as error:
-        why.append(f"{profile.name}: fits, but no CMDB entry is left for it: {error.message}")
-        return None
-    why.append(f"{profile.name}: yes" + (f", CMDB entry {index + 1}" if index is not None else ""))
+def _check_quota(session: Session, machine: Machine, profile: Profile) -> None:
+    others = session.execute(
+        select(Machine.name)
+        .join(Lease, Lease.machine_id == Machine.id)
+        .where(
+            Lease.profile == profile.name,
+            Lease.state != "returned",
+            Lease.machine_id != machine.id,
+        )
+        .order_by(Lease.id)
+    ).all()
+    if profile.quota is None or len(others) < profile.quota:
+        return
+    if profile.quota == 0:
+        raise Exhausted("its quota is 0")
+    places = "place is" if profile.quota == 1 else f"{profile.quota} places are"
+    raise Exhausted(f"its {places} taken by {named([name for (name,) in others])}")
+
+
+def _lease(
+    session: Session, machine: Machine, profile: Profile, hand: Hand, own: Lease | None, now: float
+) -> Lease:
+    """Write it down: the lease, and the entry in its hands; all else of the machine ends."""
     if own is not None and own.profile == profile.name:
         lease = own
     else:
         if own is not None:
-            give_back(session, own, now=now)
+            _return(session, own, now)
+            revoke(session, machine.id, set(Kind), now=now)
         lease = Lease(machine_id=machine.id, profile=profile.name, created=now)
         session.add(lease)
+    holding = _holding(session, machine, profile, hand, now)
     lease.state = "held"
-    lease.entry = index
-    lease.entry_text = entries.text_of((profile.cmdb or ())[index]) if index is not None else None
-    lease.vars = values
+    lease.holding_id = holding.id if holding else None
+    lease.vars = hand.values
     lease.configure = profile.configure
     lease.settings = _own_settings(profile)
     lease.finished = None
@@ -125,50 +175,25 @@ def _try(
     return lease
 
 
+def _holding(
+    session: Session, machine: Machine, profile: Profile, hand: Hand, now: float
+) -> Holding | None:
+    for other in holdings.of_machine(session, machine):
+        given = other.profile != profile.name and other.origin != Origin.MATCH
+        if other is not hand.held and not given:
+            holdings.end(session, other, f"it has an entry of {profile.name} now", now=now)
+    if hand.held is not None:
+        if hand.claim is not None:
+            holdings.renew(session, hand.held, profile.name, hand.claim)
+        return hand.held
+    if hand.claim is None:
+        return None
+    return holdings.take(
+        session, profile.name, hand.claim, machine, Origin.MATCH, "matched", now=now
+    )
+
+
 def _own_settings(profile: Profile) -> dict[str, object]:
     """What the profile itself says: for the rest the server's settings decide."""
     defaults = asdict(ProfileSettings())
     return {key: value for key, value in asdict(profile.settings).items() if value != defaults[key]}
-
-
-def _entry(
-    session: Session, machine: Machine, fits: Match, profile: Profile, others: Sequence[Lease]
-) -> tuple[int | None, dict[str, object]]:
-    if profile.cmdb is None:
-        return None, dict(fits.vars)
-    taken = entries.taken(profile.cmdb, [c for c in map(_claim, others) if c is not None])
-    owned = entries.owned(profile.cmdb, _last_claim(session, machine, profile))
-    index, values = choose(
-        profile.cmdb,
-        fits.vars,
-        fits.keys,
-        taken=taken,
-        owned=None if owned in taken else owned,
-    )
-    return index, values
-
-
-def _others(session: Session, machine: Machine, profile: Profile) -> Sequence[Lease]:
-    return session.scalars(
-        select(Lease).where(
-            Lease.profile == profile.name,
-            Lease.state != "returned",
-            Lease.machine_id != machine.id,
-        )
-    ).all()
-
-
-def _last_claim(session: Session, machine: Machine, profile: Profile) -> entries.Claim | None:
-    newest = session.scalar(
-        select(func.max(Lease.id)).where(
-            Lease.machine_id == machine.id, Lease.profile == profile.name
-        )
-    )
-    lease = session.get(Lease, newest) if newest is not None else None
-    return _claim(lease) if lease else None
-
-
-def _claim(lease: Lease) -> entries.Claim | None:
-    if lease.entry is None or lease.entry_text is None:
-        return None
-    return entries.Claim(lease.entry, lease.entry_text)

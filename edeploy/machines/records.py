@@ -67,6 +67,15 @@ def macs(machine: Machine) -> list[str]:
     return sorted(part.value for part in machine.identities if part.kind == MAC)
 
 
+def boot_label(session: Session, machine: Machine) -> str:
+    """Of the ESP that the machine's last install made; empty: none made one.
+
+    Also of a lease that was given back: the disk knows nothing of that.
+    """
+    newest = select(Lease.boot_label).where(Lease.machine_id == machine.id)
+    return session.scalar(newest.order_by(Lease.id.desc()).limit(1)) or ""
+
+
 def find(session: Session, wanted: str) -> Machine:
     """The machine of that name, hostname, serial, UUID, MAC or disk; NotFound or Refusal."""
     parts = select(IdentityPart.machine_id).where(

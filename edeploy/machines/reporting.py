@@ -13,7 +13,7 @@ from edeploy.machines import attempts
 from edeploy.machines.credentials import Kind, mint, revoke
 from edeploy.machines.database import Database
 from edeploy.machines.enrolment import enrol
-from edeploy.machines.leases import Candidate, choose_lease
+from edeploy.machines.leases import Candidate, Choice, choose_lease
 from edeploy.machines.policy import Policy, on_failure, on_success
 from edeploy.machines.records import live_lease, move, note, standing
 from edeploy.machines.schema import Attempt, Lease, Machine
@@ -76,6 +76,7 @@ def _match(
 ) -> Answer:
     choice = choose_lease(session, machine, offered, now=now)
     why = "\n".join(choice.why)
+    _tell_exhausted(session, machine, choice, now)
     if choice.lease is None:
         if State(machine.state) is State.RESERVED:
             move(session, machine, Verb.UNMATCH, f"no profile fits any more\n{why}", now=now)
@@ -97,6 +98,15 @@ def _match(
     attempt.lease_id = lease.id
     token = mint(session, Kind.TOKEN, lease, attempt, now=now)
     return _answer(machine, lease, "install", why, policy, token)
+
+
+def _tell_exhausted(session: Session, machine: Machine, choice: Choice, now: float) -> None:
+    """An event for each profile that matches and has nothing left, once and not every report."""
+    told = (machine.exhausted or "").splitlines()
+    for line in choice.exhausted:
+        if line not in told:
+            note(session, "exhausted", line, now=now, machine=machine)
+    machine.exhausted = "\n".join(choice.exhausted) or None
 
 
 def _again(

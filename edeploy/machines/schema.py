@@ -1,4 +1,4 @@
-"""The tables of the records: machines, reports, leases, attempts, phases, events."""
+"""The tables of the records: machines, reports, holdings, leases, attempts, phases, events."""
 
 from sqlalchemy import JSON, ForeignKey, Index, Text, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
@@ -27,6 +27,7 @@ class Machine(Base):
     created: Mapped[float]
     last_seen: Mapped[float]
     why: Mapped[str] = mapped_column(default="")  # the last match, explained
+    exhausted: Mapped[str | None]  # of it, the profiles that match and have nothing left
     hold: Mapped[str | None]  # why nothing is installed on it or leased to it, whatever its state
     verdict: Mapped[JsonObject | None]  # how its last report was known for its own
     failed_from: Mapped[str | None]
@@ -80,6 +81,39 @@ class ReportRow(Base):
     body: Mapped[str]  # JSON list of 4-item rows
 
 
+class Holding(Base):
+    """A CMDB entry in a machine's hands, or kept for one that has not reported yet.
+
+    The files are the operator's and know nothing of this. A holding that `ended` tells who had
+    the entry before.
+    """
+
+    __tablename__ = "holdings"
+    __table_args__ = (
+        Index(
+            "one_holder_an_entry",
+            "profile",
+            "mark",
+            unique=True,
+            sqlite_where=text("ended IS NULL"),
+        ),
+    )
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    profile: Mapped[str]
+    entry: Mapped[JsonObject]  # what the file said when it was taken, without `used`
+    copy: Mapped[int]
+    mark: Mapped[str]  # of entry and copy (entries.Claim)
+    machine_id: Mapped[int | None] = mapped_column(ForeignKey("machines.id"), index=True)
+    origin: Mapped[str]  # match, operator, import
+    lasting: Mapped[bool]  # for ever: given by an operator, or a machine was active with it
+    since: Mapped[float]
+    why: Mapped[str]
+    hardware: Mapped[JsonObject | None]  # what an old installation's file says of the machine
+    ended: Mapped[float | None]
+    end: Mapped[str | None]  # why it ended
+
+
 class Lease(Base):
     """A quota slot and a CMDB entry, in a machine's hands.
 
@@ -104,8 +138,7 @@ class Lease(Base):
     state: Mapped[str]  # held, spent, kept, returned
     created: Mapped[float]
     ended: Mapped[float | None]
-    entry: Mapped[int | None]  # index in the CMDB when it was chosen
-    entry_text: Mapped[str | None]  # the entry itself: an index moves when the file is edited
+    holding_id: Mapped[int | None] = mapped_column(ForeignKey("holdings.id"))
     vars: Mapped[JsonObject]
     configure: Mapped[str]
     settings: Mapped[JsonObject]

@@ -4,10 +4,21 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from edeploy.machines import attempts
+from edeploy.machines.entries import label
 from edeploy.machines.hardware import known_by
+from edeploy.machines.holdings import of_machine
 from edeploy.machines.records import find, live_lease, macs
 from edeploy.machines.reports import history, read
-from edeploy.machines.schema import Attempt, Event, JsonObject, LogLine, Machine, Phase
+from edeploy.machines.schema import (
+    Attempt,
+    Event,
+    Holding,
+    JsonObject,
+    Lease,
+    LogLine,
+    Machine,
+    Phase,
+)
 from edeploy.machines.states import State
 
 MAX_EVENTS = 1000
@@ -45,7 +56,7 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         "unit": phase.unit if phase else None,
         "deadline": machine.deadline,
         "last_seen": machine.last_seen,
-        "reason": machine.failed_reason,
+        "reason": machine.failed_reason or _waits_for(machine),
         "hold": machine.hold,
         "disk_touched": machine.disk_touched,
     }
@@ -67,15 +78,9 @@ def machine(session: Session, name: str) -> JsonObject:
         "boot_id": row.boot_id,
         "on_success": row.on_success,
         "on_failure": row.on_failure,
-        "lease": {
-            "profile": lease.profile,
-            "state": lease.state,
-            "entry": lease.entry,
-            "vars": lease.vars,
-            "plan": lease.plan,
-        }
-        if lease
-        else None,
+        "exhausted": (row.exhausted or "").splitlines(),
+        "lease": _lease(session, lease) if lease else None,
+        "holds": [held_entry(holding) for holding in of_machine(session, row)],
         "phases": _phases(session, attempt) if attempt else [],
         **known_by(session, row),
         "reports": [{"id": one.id, "first": one.first, "last": one.last} for one in kept],
@@ -110,6 +115,35 @@ def events(session: Session, *, after: int) -> list[JsonObject]:
         .limit(MAX_EVENTS)
     ).all()
     return [_event(event, name) for event, name in rows]
+
+
+def held_entry(holding: Holding) -> JsonObject:
+    """A CMDB entry in a machine's hands."""
+    return {
+        "profile": holding.profile,
+        "name": label(holding.entry),
+        "entry": holding.entry,
+        "since": holding.since,
+        "why": holding.why,
+        "lasting": holding.lasting,
+    }
+
+
+def _lease(session: Session, lease: Lease) -> JsonObject:
+    holding = session.get(Holding, lease.holding_id) if lease.holding_id else None
+    return {
+        "profile": lease.profile,
+        "state": lease.state,
+        "entry": holding.entry if holding else None,
+        "vars": lease.vars,
+        "plan": lease.plan,
+    }
+
+
+def _waits_for(machine: Machine) -> str | None:
+    """What a machine without a lease would have, if others had not."""
+    waits = machine.state == State.DISCOVERED and machine.profile is None
+    return machine.exhausted if waits else None
 
 
 def _attempt(session: Session, attempt: Attempt) -> JsonObject:

@@ -17,7 +17,18 @@ _FORM = "A CMDB file is generate({…}) or a list of dicts, in Python or in YAML
 
 
 class NoEntry(EdeployError):
-    """No entry for this machine: none matches its keys, or none is free."""
+    """No entry for this machine: none matches its keys, or none is free.
+
+    `keys` tells the machine's keys, if the specs have some; `full`, the entries that fit and are
+    taken, by index.
+    """
+
+    def __init__(
+        self, message: str, hint: str = "", *, keys: str = "", full: Sequence[int] = ()
+    ) -> None:
+        super().__init__(message, hint)
+        self.keys = keys
+        self.full = tuple(full)
 
 
 def read_cmdb(path: Path) -> tuple[Entry, ...]:
@@ -70,7 +81,15 @@ def choose(
     `used` in the file is used. What the hardware says wins. Raises NoEntry.
     """
     index = _index(entries, vars, keys, taken, owned)
-    return index, {**entries[index], **vars, "used": 1}
+    return index, merged(entries[index], vars)
+
+
+def merged(
+    entry: Mapping[str, object],
+    vars: Mapping[str, str],  # noqa: A002
+) -> Entry:
+    """What a machine gets of its entry: what the hardware says wins."""
+    return {**entry, **vars, "used": 1}
 
 
 def _index(
@@ -89,7 +108,8 @@ def _index(
     if not free:
         raise NoEntry(
             f"no entry is free: all {len(entries)} are used",
-            "Add entries to the profile's .cmdb file, or retire machines that hold some.",
+            "Add entries to the profile's .cmdb file, or release some: `edeploy cmdb ls`.",
+            full=range(len(entries)),
         )
     return (prepared or free)[0]
 
@@ -100,11 +120,13 @@ def _by_keys(
     told = ", ".join(f"{name}={value}" for name, value in sorted(keys.items()))
     found = [i for i, entry in enumerate(entries) if all(_has(entry, *key) for key in keys.items())]
     if not found:
-        raise NoEntry(f"no entry matches {told}", "Add an entry with it to the .cmdb file.")
+        hint = "Add an entry with it to the .cmdb file."
+        raise NoEntry(f"no entry matches {told}", hint, keys=told)
     for index in found:
         if index not in taken:
             return index
-    raise NoEntry(f"no entry is free: another machine holds the one with {told}")
+    message = f"no entry is free: another machine holds the one with {told}"
+    raise NoEntry(message, keys=told, full=found)
 
 
 def _prepared(entry: Mapping[str, object], variables: Mapping[str, str]) -> bool:

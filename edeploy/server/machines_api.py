@@ -17,7 +17,7 @@ from edeploy.images.store import Image
 from edeploy.inventory.items import parse_report
 from edeploy.machines import attempts, installs, policy
 from edeploy.machines.enrolment import booting
-from edeploy.machines.records import live_lease, standing
+from edeploy.machines.records import boot_label, live_lease, standing
 from edeploy.machines.refusal import Refusal
 from edeploy.machines.reporting import take_report
 from edeploy.machines.schema import JsonObject
@@ -99,6 +99,7 @@ def _boot_routes(app: FastAPI, service: Service) -> None:
                 known.on_success if known and known.on_success else policy.ending(lease, True),
                 known.on_failure if known and known.on_failure else policy.ending(lease, False),
             )
+            label = boot_label(session, known) if known else ""
             attempts.script_served(session, request, known, boot(stands), now=service.now())
         text = ipxe.script(
             stands,
@@ -106,7 +107,7 @@ def _boot_routes(app: FastAPI, service: Service) -> None:
             platform=request.platform,
             mac=request.mac,
             name=known.name if known else "",
-            boot_label=(lease.boot_label if lease else None) or "",
+            boot_label=label,
             endings=endings,
         )
         return PlainTextResponse(text)
