@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 Entry = Mapping[str, object]
@@ -61,36 +61,28 @@ class Pool:
         shared = Counter(index for index in found if index is not None)
         return sorted(shared, key=lambda index: (-shared[index], index))
 
-    def taken(self, claims: Sequence[Claim]) -> dict[int, int]:
-        """The entries that nobody else may have, each with the number of the claim on it.
+    def touched(self, claims: Sequence[Claim]) -> dict[int, list[int]]:
+        """The entries that have something of these claims, each with the claims' numbers.
 
         All that share a name with a claim: an address must not be given twice, whatever was
         moved from entry to entry.
         """
-        found: dict[int, int] = {}
+        found: dict[int, list[int]] = {}
         for number, claim in enumerate(claims):
-            free = [index for index in self.known(claim) if index not in found]
-            for index in free if self.names else free[:1]:
-                found[index] = number
+            known = self.known(claim)
+            if not self.names:
+                known = [index for index in known if index not in found][:1]
+            for index in known:
+                found.setdefault(index, []).append(number)
         return found
 
-    def own(self, claim: Claim, taken: Mapping[int, int]) -> int | None:
+    def taken(self, claims: Sequence[Claim]) -> dict[int, int]:
+        """The entries that nobody else may have, each with the number of a claim on it."""
+        return {index: numbers[0] for index, numbers in self.touched(claims).items()}
+
+    def own(self, claim: Claim, taken: Container[int]) -> int | None:
         """The entry that `claim` means, with what it says now; None when it is gone."""
         return next((index for index in self.known(claim) if index not in taken), None)
-
-    def called(self, word: str) -> list[int]:
-        """The entries that an operator means: by `KEY=VALUE`, by any value, by number from 1."""
-        key, equals, value = word.partition("=")
-        named = [
-            index
-            for index, entry in enumerate(self.entries)
-            if (equals and key in entry and _text(entry[key]) == value)
-            or word in (_text(one) for one in entry.values())
-        ]
-        number = int(word) - 1 if word.isascii() and word.isdigit() and len(word) < 10 else -1
-        if 0 <= number < len(self.entries) and number not in named:
-            named.append(number)
-        return named
 
     def label(self, entry: Entry) -> str:
         """A few words for an entry of this file, or for one that was in it."""
@@ -102,6 +94,14 @@ def label(entry: Entry, names: Sequence[str] = ()) -> str:
     keys = sorted(bare(entry), key=lambda key: (key != "hostname", key not in names))
     plain = [_text(entry[key]) for key in keys if isinstance(entry[key], str | int)]
     return " ".join(plain[:IN_LABEL]) or "without values"
+
+
+def means(word: str, entry: Entry) -> bool:
+    """Whether an operator's word means this entry: `KEY=VALUE`, or a value alone."""
+    key, equals, value = word.partition("=")
+    if equals and key in entry and _text(entry[key]) == value:
+        return True
+    return any(isinstance(one, str | int) and _text(one) == word for one in entry.values())
 
 
 def bare(entry: Entry) -> dict[str, object]:

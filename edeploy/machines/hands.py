@@ -74,7 +74,7 @@ def _own(held: Sequence[Holding], machine: Machine, profile: Profile) -> Holding
     own = [holding for holding in held if holding.machine_id == machine.id]
     if profile.cmdb is None:
         own = [holding for holding in own if holding.profile == profile.name]
-    return max(own, key=lambda one: (one.profile == profile.name, one.id), default=None)
+    return max(own, key=lambda one: (one.profile == profile.name, one.since, one.id), default=None)
 
 
 def _as_it_was(pool: Pool, own: Holding, fits: Match) -> Hand:

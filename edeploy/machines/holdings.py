@@ -92,7 +92,7 @@ def of_machine(session: Session, machine: Machine) -> list[Holding]:
         session.scalars(
             select(Holding)
             .where(Holding.machine_id == machine.id, Holding.ended.is_(None))
-            .order_by(Holding.id.desc())
+            .order_by(Holding.since.desc(), Holding.id.desc())
         )
     )
 

@@ -64,28 +64,19 @@ def choose_lease(
     A machine gets the entry that it holds, whatever was renamed. What it had of another profile
     is given back.
     """
-    profiles = [candidate.profile.name for candidate in offered]
     _recognise(session, machine, offered, now)
     own = live_lease(session, machine)
-    why: list[str] = []
-    exhausted: list[str] = []
     for candidate in _in_order(session, machine, offered, own):
-        name = candidate.profile.name
-        if candidate.fits is None:
-            why.append(f"{name}: no: {candidate.reason}")
-            continue
-        try:
-            _check_quota(session, machine, candidate.profile)
-            hand = entry_for(session, machine, candidate.profile, candidate.fits, profiles)
-        except Exhausted as error:
-            exhausted.append(f"{name} matches, but {error.message}")
-            why.append(exhausted[-1])
-            continue
-        lease = _lease(session, machine, candidate.profile, hand, own, now)
-        why.append(f"{name}: yes" + (f", {hand.told}" if hand.told else ""))
-        return Choice(lease, tuple(why), tuple(exhausted))
+        hand = _offer(session, machine, candidate, offered)
+        if isinstance(hand, Hand):
+            before = offered[: offered.index(candidate)]
+            why, exhausted = _explained(session, machine, before, offered, candidate)
+            why.append(f"{candidate.profile.name}: yes" + (f", {hand.told}" if hand.told else ""))
+            lease = _lease(session, machine, candidate.profile, hand, own, now)
+            return Choice(lease, tuple(why), tuple(exhausted))
     if own is not None and own.state == "held":
         give_back(session, own, now=now)
+    why, exhausted = _explained(session, machine, offered, offered, None)
     return Choice(None, tuple(why) or ("there is no profile",), tuple(exhausted))
 
 
@@ -103,14 +94,15 @@ def give_back(session: Session, lease: Lease, *, now: float) -> None:
 
     So is the entry, unless the machine has been active with it or an operator gave it.
     """
-    _return(session, lease, now)
+    close(session, lease, now=now)
     revoke(session, lease.machine_id, set(Kind), now=now)
     holding = session.get(Holding, lease.holding_id) if lease.holding_id else None
     if holding is not None and holding.ended is None and not holding.lasting:
         holdings.end(session, holding, "the lease ended", now=now)
 
 
-def _return(session: Session, lease: Lease, now: float) -> None:
+def close(session: Session, lease: Lease, *, now: float) -> None:
+    """End the lease alone: the slot is free, and the machine's secrets stay good."""
     lease.state = "returned"
     lease.ended = now
     session.flush()  # before a new one: one live lease a machine
@@ -131,6 +123,46 @@ def _in_order(
     return sorted(offered, key=lambda c: (c.profile.name not in given[:1], c.profile.name != held))
 
 
+def _offer(
+    session: Session, machine: Machine, candidate: Candidate, offered: Sequence[Candidate]
+) -> Hand | Exhausted | None:
+    """What the machine would get of this profile; None: it does not match."""
+    if candidate.fits is None:
+        return None
+    profiles = [one.profile.name for one in offered]
+    try:
+        _check_quota(session, machine, candidate.profile)
+        return entry_for(session, machine, candidate.profile, candidate.fits, profiles)
+    except Exhausted as error:
+        return error
+
+
+def _explained(
+    session: Session,
+    machine: Machine,
+    passed: Sequence[Candidate],
+    offered: Sequence[Candidate],
+    taken: Candidate | None,
+) -> tuple[list[str], list[str]]:
+    """Why `passed` were not taken, a line each, and those of the lines that tell of nothing left.
+
+    Also of profiles that were not tried, because the machine has another one already.
+    """
+    why: list[str] = []
+    exhausted: list[str] = []
+    for candidate in passed:
+        name = candidate.profile.name
+        hand = _offer(session, machine, candidate, offered)
+        if hand is None:
+            why.append(f"{name}: no: {candidate.reason}")
+        elif isinstance(hand, Exhausted):
+            why.append(f"{name} matches, but {hand.message}")
+            exhausted.append(why[-1])
+        elif taken is not None:
+            why.append(f"{name} matches, but it has {taken.profile.name} already")
+    return why, exhausted
+
+
 def _check_quota(session: Session, machine: Machine, profile: Profile) -> None:
     others = session.execute(
         select(Machine.name)
@@ -146,7 +178,7 @@ def _check_quota(session: Session, machine: Machine, profile: Profile) -> None:
         return
     if profile.quota == 0:
         raise Exhausted("its quota is 0")
-    places = "place is" if profile.quota == 1 else f"{profile.quota} places are"
+    places = "1 place is" if profile.quota == 1 else f"{profile.quota} places are"
     raise Exhausted(f"its {places} taken by {named([name for (name,) in others])}")
 
 
@@ -154,15 +186,12 @@ def _lease(
     session: Session, machine: Machine, profile: Profile, hand: Hand, own: Lease | None, now: float
 ) -> Lease:
     """Write it down: the lease, and the entry in its hands; all else of the machine ends."""
-    if own is not None and own.profile == profile.name:
-        lease = own
-    else:
-        if own is not None:
-            _return(session, own, now)
-            revoke(session, machine.id, set(Kind), now=now)
-        lease = Lease(machine_id=machine.id, profile=profile.name, created=now)
-        session.add(lease)
+    if own is not None and own.profile != profile.name:
+        close(session, own, now=now)
+        revoke(session, machine.id, set(Kind), now=now)
+        own = None
     holding = _holding(session, machine, profile, hand, now)
+    lease = own or Lease(machine_id=machine.id, profile=profile.name, created=now)
     lease.state = "held"
     lease.holding_id = holding.id if holding else None
     lease.vars = hand.values
@@ -171,6 +200,7 @@ def _lease(
     lease.finished = None
     lease.plan = None
     lease.boot_label = f"ED{secrets.token_hex(4).upper()}"
+    session.add(lease)
     session.flush()
     return lease
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import math
 import re
 import warnings
 from dataclasses import dataclass
@@ -13,6 +14,9 @@ from edeploy.match.problems import BadFile, Problem
 
 MAX_FILE_BYTES = 1 << 20
 MAX_INTEGER_BITS = 1024
+
+_HALF = re.compile("[\ud800-\udfff]")
+"""What neither a file nor a JSON document can hold."""
 
 _WHOLE = (ast.Tuple, ast.List, ast.Dict, ast.Constant)
 
@@ -149,6 +153,10 @@ def _value(literal: Literal) -> object:
 def _constant(literal: Literal, value: object) -> object:
     if isinstance(value, int) and value.bit_length() > MAX_INTEGER_BITS:
         raise BadFile([literal.problem("the number is too large")])
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadFile([literal.problem("the number is too large")])
+    if isinstance(value, str) and _HALF.search(value):
+        raise BadFile([literal.problem("half a character (a surrogate) is no text")])
     if value is None or isinstance(value, (str, int, float)):
         return value
     raise BadFile([literal.problem(f"{type(value).__name__} is no kind of value here")])

@@ -8,6 +8,7 @@ from edeploy import __version__
 from edeploy.bmc.power import Action
 from edeploy.machines import conflicts, hardware, operate, views
 from edeploy.machines.schema import JsonObject
+from edeploy.server.cmdb_api import cmdb_routes
 from edeploy.server.http import Message, limited_body, new_app, parsed
 from edeploy.server.powering import power_machine
 from edeploy.server.service import Service
@@ -35,10 +36,11 @@ class SettingsMessage(Message):
 
 
 def operators_app(service: Service) -> FastAPI:
-    """All that `edeploy machine` asks for. Who can open the socket may do everything."""
+    """All that operators' commands ask for. Who can open the socket may do everything."""
     app = new_app("edeploy operators")
     _reading(app, service)
     _acting(app, service)
+    cmdb_routes(app, service)
     return app
 
 

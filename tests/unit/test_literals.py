@@ -35,6 +35,8 @@ def test_all_kinds_of_values() -> None:
         ("{**{}}", "file:1:1: `**` is not allowed"),
         ("b'x'", "file:1:1: bytes is no kind of value here"),
         ("0x" + "f" * 1000, "file:1:1: the number is too large"),
+        ("1e999", "file:1:1: the number is too large"),
+        ("'\\ud800'", "file:1:1: half a character"),
         ("-True", "file:1:1: only values"),
         ("[1]\n[2]", "file:2:1: the file must hold one value"),
         ("", "file:1:1: the file must hold one value"),
