@@ -84,6 +84,15 @@ class Pool:
         """The entry that `claim` means, with what it says now; None when it is gone."""
         return next((index for index in self.known(claim) if index not in taken), None)
 
+    def meet(self, one: Claim, other: Claim) -> bool:
+        """Whether two claims share a name."""
+        return any(
+            name in one.entry
+            and name in other.entry
+            and _text(one.entry[name]) == _text(other.entry[name])
+            for name in self.names
+        )
+
     def label(self, entry: Entry) -> str:
         """A few words for an entry of this file, or for one that was in it."""
         return label(entry, self.names)

@@ -85,10 +85,8 @@ def _old(pool: Pool, content: dict[str, object]) -> _Old:
 
 
 def _holder(pool: Pool, claim: Claim, held: Sequence[Holding]) -> Holding | None:
-    marks = {holding.mark: holding for holding in held}
-    taken = pool.taken([holdings.claim_of(holding) for holding in held])
-    numbers = [taken[index] for index in pool.known(claim) if index in taken]
-    return held[numbers[0]] if numbers else marks.get(claim.mark)
+    same = (h for h in held if h.mark == claim.mark or pool.meet(holdings.claim_of(h), claim))
+    return next(same, None)
 
 
 def _known_by(old: _Old, keys: frozenset[str]) -> str:

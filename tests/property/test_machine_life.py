@@ -1,7 +1,12 @@
 """Machines live any life: no order of events leases twice, or writes out of turn."""
 
+import functools
+import json
+import shutil
 import tempfile
+import threading
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -11,23 +16,25 @@ from sqlalchemy import select
 
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import Report, parse_report
-from edeploy.machines import installs, operate, views
+from edeploy.machines import assigning, cmdb, installs, operate, takeover, views
 from edeploy.machines.attempts import INSTALL_PHASES
 from edeploy.machines.database import Database
 from edeploy.machines.failures import end_due, next_deadline
 from edeploy.machines.installs import Home, PhaseEvent, PhaseNews
 from edeploy.machines.leases import candidates
 from edeploy.machines.policy import Policy
-from edeploy.machines.records import find, standing
+from edeploy.machines.records import find, live_lease, standing
 from edeploy.machines.reporting import take_report
-from edeploy.machines.schema import Event, Lease, Machine
+from edeploy.machines.schema import Event, Holding, Lease, Machine
 from edeploy.machines.states import LEASED, Boot, State, after, boot, may_write
-from edeploy.match.profiles import Profiles, load_profiles
+from edeploy.match.profiles import Profile, Profiles, load_profiles
 
 RULES = Policy(reserve_minutes=10, deadline_minutes=60, first_boot_minutes=15)
 SPECS = "[('system', 'product', 'serial', '$serial'), ('disk', '$disk', 'size', 'gt(1)')]\n"
 QUOTA, ENTRIES = 3, 2
 NUMBERS = st.integers(1, 4)
+NAMES = st.sampled_from(["small", "large"])
+EDITS = st.sampled_from(["turn", "insert", "remove", "rename", "readdress", "gateway"])
 
 
 def profiles(folder: Path) -> Profiles:
@@ -35,16 +42,26 @@ def profiles(folder: Path) -> Profiles:
     for name in ("small", "large"):
         (folder / f"{name}.specs").write_text(SPECS)
         (folder / f"{name}.configure").write_text("set_role('web', '1', disk='vda')\n")
-        entries = [{"ip": f"{name}-{n}"} for n in range(ENTRIES)]
+        entries = [entry(f"{name}{n}", f"{name}-10.0.0.{n}") for n in range(ENTRIES)]
         (folder / f"{name}.cmdb").write_text(repr(entries))
     found = load_profiles(folder)
     assert not found.problems
     return found
 
 
-def report(number: int) -> Report:
-    import json
+def entry(hostname: str, address: str) -> dict[str, object]:
+    return {"hostname": hostname, "ip": address, "gateway": "10.0.0.254"}
 
+
+@functools.cache
+def empty_records() -> Path:
+    """A file with all tables: migrations take longer than what is tested."""
+    path = Path(tempfile.mkdtemp(prefix="edeploy-life-")) / "db"
+    Database(path).close()
+    return path
+
+
+def report(number: int) -> Report:
     rows = [
         ["system", "product", "serial", f"EDL{number}"],
         ["network", "eth0", "serial", f"52:54:00:00:00:{number:02x}"],
@@ -61,15 +78,26 @@ class Life(RuleBasedStateMachine):
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         root = Path(self.folder.name)
-        self.profiles = profiles(root).profiles
+        self.profiles = list(profiles(root).profiles)
         self.path = root / "db"
+        shutil.copy(empty_records(), self.path)
         self.database = Database(self.path)
         self.now = 1_000_000.0
+        self.fresh = 0
         self.tokens: dict[int, list[str]] = {}
         self.sessions: dict[int, list[str]] = {}
         self.homes: dict[int, list[str]] = {}
         self.redeemed: set[str] = set()
-        self.was: dict[str, str] = {}
+        # Which entry of the file each name means, through all edits; whose it is for ever.
+        self.entry_of = {
+            str(one[key]): f"{profile.name} {number}"
+            for profile in self.profiles
+            for number, one in enumerate(profile.cmdb or ())
+            for key in ("hostname", "ip")
+        }
+        self.own: dict[int, tuple[str, str]] = {}
+        self.assigned: set[int] = set()
+        self.released: set[int] = set()
 
     def teardown(self) -> None:
         self.database.close()
@@ -77,19 +105,118 @@ class Life(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def report(self, number: int) -> None:
+        self.report_to(self.database, number)
+
+    def report_to(self, database: Database, number: int) -> None:
         said = report(number)
-        answer = take_report(
-            self.database,
-            said,
-            candidates(self.profiles, said),
-            RULES,
-            address="10.0.0.9",
-            now=self.now,
-        )
+        offered = candidates(self.profiles, said)
+        answer = take_report(database, said, offered, RULES, address="10.0.0.9", now=self.now)
         assert (answer.token is not None) == (answer.do == "install")
         if answer.token:
             assert answer.state in ("reserved", "installing")
             self.tokens.setdefault(number, []).append(answer.token)
+
+    @rule(one=NUMBERS, other=NUMBERS)
+    def race(self, one: int, other: int) -> None:
+        """Two machines, or one twice, report at once, each to a server of its own."""
+        second = Database(self.path)
+        start = threading.Barrier(2)
+        errors: list[BaseException] = []
+
+        def run(database: Database, number: int) -> None:
+            try:
+                start.wait()
+                self.report_to(database, number)
+            except BaseException as error:  # noqa: BLE001 - told by the main thread
+                errors.append(error)
+
+        threads = [
+            threading.Thread(target=run, args=work)
+            for work in ((self.database, one), (second, other))
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        second.close()
+        assert not errors
+        if one == other:
+            self.tokens[one] = self.tokens.get(one, [])[:-2]  # the last of the two is not known
+
+    @rule(name=NAMES, edit=EDITS, at=st.integers(0, 5))
+    def edit_the_file(self, name: str, edit: str, at: int) -> None:
+        index = next(i for i, one in enumerate(self.profiles) if one.name == name)
+        entries = [dict(one) for one in self.profiles[index].cmdb or ()]
+        at %= max(len(entries), 1)
+        if edit == "turn":
+            entries.reverse()
+        elif edit == "insert":
+            of = f"{name} new {self.fresh}"
+            entries.insert(at, entry(self.new_name(of), self.new_name(of)))
+        elif edit == "remove":
+            del entries[at : at + 1]
+        elif edit == "gateway":
+            entries = [{**one, "gateway": f"gateway {self.fresh}"} for one in entries]
+        elif entries:
+            key = "hostname" if edit == "rename" else "ip"
+            entries[at][key] = self.new_name(self.entry_of[str(entries[at][key])])
+        self.fresh += 1
+        self.profiles[index] = replace(self.profiles[index], cmdb=tuple(entries) or None)
+
+    def new_name(self, of: str) -> str:
+        self.fresh += 1
+        name = f"name{self.fresh}"
+        self.entry_of[name] = of
+        return name
+
+    @rule(number=NUMBERS, name=NAMES, at=st.integers(0, 5))
+    def assign(self, number: int, name: str, at: int) -> None:
+        profile = self.profile(name)
+        if not profile.cmdb:
+            return
+        hostname = str(profile.cmdb[at % len(profile.cmdb)]["hostname"])
+        try:
+            with self.database.write() as session:
+                assigning.assign(
+                    session, self.profiles, name, hostname, f"EDL{number}", now=self.now
+                )
+        except EdeployError:
+            return
+        self.own[number] = (name, self.entry_of[hostname])
+        self.assigned.add(number)
+
+    @rule(number=NUMBERS, sure=st.booleans())
+    def release_machine(self, number: int, sure: bool) -> None:
+        before = self.state(number)
+        try:
+            with self.database.write() as session:
+                assigning.release(
+                    session, self.profiles, f"EDL{number}", profile=None, sure=sure, now=self.now
+                )
+        except EdeployError:
+            assert self.state(number) is before
+            return
+        assert before is not State.INSTALLING and (sure or before is not State.ACTIVE)
+        self.forget(number)
+
+    @rule(number=NUMBERS, name=NAMES, at=st.integers(0, 5))
+    def import_old_files(self, number: int, name: str, at: int) -> None:
+        """The old server had given an entry to this machine."""
+        entries = self.profile(name).cmdb or ()
+        if not entries:
+            return
+        mac = f"52:54:00:00:00:{number:02x}"
+        used = {**entries[at % len(entries)], "mac": mac, "disk": "sda", "used": 1}
+        with self.database.write() as session:
+            takeover.take_over(session, self.profiles, name, "old", [used], now=self.now)
+
+    def forget(self, number: int) -> None:
+        self.own.pop(number, None)
+        self.assigned.discard(number)
+        self.released.add(number)
+
+    def profile(self, name: str) -> Profile:
+        return next(one for one in self.profiles if one.name == name)
 
     @rule(number=NUMBERS, which=st.integers(0, 3))
     def redeem(self, number: int, which: int) -> None:
@@ -97,14 +224,26 @@ class Life(RuleBasedStateMachine):
         if not tokens:
             return
         token = tokens[-1 - which % len(tokens)]
+        first = self.state(number) is State.RESERVED
         try:
             with self.database.write() as session:
                 install = installs.redeem(session, token, RULES, now=self.now)
         except EdeployError:
             return
+        if first:
+            self.check_entry(number, install)
         assert token not in self.redeemed and token == tokens[-1]
         self.redeemed.add(token)
         self.sessions.setdefault(number, []).append(install.session)
+
+    def check_entry(self, number: int, install: installs.Install) -> None:
+        """What was a machine's own once is what every later install of that profile gets."""
+        profile, own = self.own.get(number, ("", ""))
+        hostname = install.vars.get("hostname")
+        if profile == install.profile:
+            assert self.entry_of[str(hostname)] == own
+        elif number not in self.assigned:
+            self.own.pop(number, None)
 
     @rule(number=NUMBERS, which=st.integers(0, 1), name=st.sampled_from(INSTALL_PHASES),
           event=st.sampled_from(PhaseEvent))  # fmt: skip
@@ -159,6 +298,16 @@ class Life(RuleBasedStateMachine):
                 return
             assert before in (State.INSTALLING, State.ACTIVE)
             assert self.state(number) is State.ACTIVE
+            if before is State.INSTALLING:
+                self.settle(number)
+
+    def settle(self, number: int) -> None:
+        self.released.discard(number)
+        with self.database.read() as session:
+            lease = live_lease(session, find(session, f"EDL{number}"))
+            assert lease is not None and lease.state == "spent"
+            if number not in self.assigned and "hostname" in lease.vars:
+                self.own[number] = (lease.profile, self.entry_of[str(lease.vars["hostname"])])
 
     @rule(number=NUMBERS, until=st.sampled_from(["fetch", "finish", "home"]))
     def install(self, number: int, until: str) -> None:
@@ -210,8 +359,6 @@ class Life(RuleBasedStateMachine):
         with self.database.read() as session:
             live = session.scalars(select(Lease).where(Lease.state != "returned")).all()
             machines = {row.id: row for row in session.scalars(select(Machine))}
-            entries = Counter((lease.profile, lease.entry) for lease in live)
-            assert max(entries.values(), default=0) <= 1, "an entry was given twice"
             slots = Counter(lease.profile for lease in live)
             assert slots["small"] <= QUOTA - 2 and slots["large"] <= QUOTA
             states = [(machines[lease.machine_id].state, lease.state) for lease in live]
@@ -220,10 +367,29 @@ class Life(RuleBasedStateMachine):
             assert all(fits[state] == lease for state, lease in states)
             leased = {lease.machine_id for lease in live}
             for row in machines.values():
-                if row.state in ("reserved", "installing", "active"):
+                if row.state in ("reserved", "installing"):
                     assert row.id in leased
+                if row.state == "active" and row.id not in leased:
+                    assert int(str(row.serial).removeprefix("EDL")) in self.released
                 if row.state == "failed":
                     assert row.id not in leased and row.failed_reason and row.failed_from
+
+    @invariant()
+    def nothing_is_in_two_hands(self) -> None:
+        with self.database.read() as session:
+            held = session.scalars(select(Holding).where(Holding.ended.is_(None))).all()
+            for key in ("hostname", "ip"):
+                given = Counter((one.profile, one.entry[key]) for one in held)
+                assert max(given.values(), default=0) <= 1, "an entry was given twice"
+            by_id = {one.id: one for one in held}
+            for lease in session.scalars(select(Lease).where(Lease.state != "returned")):
+                if lease.holding_id is None:
+                    assert "ip" not in lease.vars
+                    continue
+                one = by_id[lease.holding_id]
+                assert (one.machine_id, one.profile) == (lease.machine_id, lease.profile)
+                assert one.entry["ip"] == lease.vars["ip"]
+                assert one.lasting or lease.state == "held"
 
     @invariant()
     def leased_states_have_deadlines(self) -> None:
@@ -258,6 +424,9 @@ class Life(RuleBasedStateMachine):
             for row in views.machines(session):
                 views.machine(session, str(row["name"]))
                 views.log(session, str(row["name"]))
+            listed = cmdb.listing(session, self.profiles)
+            numbered = Counter(row["profile"] for row in listed if row["number"] is not None)
+            assert numbered == {one.name: len(one.cmdb) for one in self.profiles if one.cmdb}
 
 
 TestLife = Life.TestCase
