@@ -53,6 +53,9 @@ def one(answer: object) -> None:
         if row[key] not in (None, "", []):
             value = at(row[key]) if key in ("deadline", "last_seen") else text(row[key])
             facts.add_row(key.replace("_", " "), value)
+    for held in as_rows(row["holds"]):
+        said = f"{text(held['name'])} of {text(held['profile'])}, {text(held['why'])}"
+        facts.add_row("CMDB entry", f"{said} {at(held['since'])}")
     console.print(facts)
     if row["hold"]:
         console.print(f"\n[bold red]held[/bold red]\n{text(row['hold'])}")

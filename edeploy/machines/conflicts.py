@@ -6,6 +6,7 @@ from sqlalchemy.orm import Session
 from edeploy.inventory.changes import changes, summary
 from edeploy.inventory.identity import identify
 from edeploy.machines.enrolment import remember
+from edeploy.machines.holdings import end, of_machine
 from edeploy.machines.records import find, live_lease, note
 from edeploy.machines.refusal import BadRequest, Refusal
 from edeploy.machines.reports import last_report
@@ -34,7 +35,7 @@ def same(session: Session, name: str, other: str, *, now: float) -> Machine:
         session.execute(delete(IdentityPart).where(IdentityPart.machine_id == gone.id))
         remember(stays, identify(said), now=now)
         stays.last_seen, stays.address = gone.last_seen, gone.address
-    _hand_over(session, gone, stays)
+    _hand_over(session, gone, stays, now)
     text = f"an operator says that {gone.name} is this machine; its record is part of this one"
     note(session, "same", text, now=now, machine=stays)
     if changed:
@@ -56,10 +57,11 @@ def new(session: Session, name: str, *, now: float) -> Machine:
     return machine
 
 
-def _hand_over(session: Session, gone: Machine, stays: Machine) -> None:
+def _hand_over(session: Session, gone: Machine, stays: Machine, now: float) -> None:
     """All that points to a record points to the other one; then the record goes.
 
-    But for its leases, which are over: what the other one was leased last stays its own.
+    But for its leases, which are over: what the other one was leased last stays its own, and
+    so does its CMDB entry when it has one.
     """
     session.execute(update(Attempt).where(Attempt.machine_id == gone.id).values(lease_id=None))
     session.execute(delete(Credential).where(Credential.machine_id == gone.id))
@@ -71,6 +73,9 @@ def _hand_over(session: Session, gone: Machine, stays: Machine) -> None:
         .values(number=Attempt.number + (highest or 0))
     )
     session.execute(delete(IdentityPart).where(IdentityPart.machine_id == gone.id))
+    if of_machine(session, stays):
+        for holding in of_machine(session, gone):
+            end(session, holding, f"its machine is {stays.name}, which has its own", now=now)
     for table in Base.metadata.sorted_tables:
         if "machine_id" in table.c:
             session.execute(

@@ -88,7 +88,7 @@ def _as_it_was(pool: Pool, own: Holding, fits: Match) -> Hand:
 def _no_entry(error: NoEntry, holders: Sequence[str]) -> str:
     """Why there is no entry; `holders` have those of `error.full` that are held."""
     if error.keys and not error.full:
-        return f"its CMDB has no entry with {error.keys}"
+        return f"it has no CMDB entry with {error.keys}"
     names = named(list(dict.fromkeys(holders)))
     if error.keys:
         return f"its CMDB entry with {error.keys} is held by {names}"
@@ -96,4 +96,4 @@ def _no_entry(error: NoEntry, holders: Sequence[str]) -> str:
     who = [f"held by {names}"] if names else []
     who += [f"{used} marked `used` in its file"] if used else []
     count = len(error.full)
-    return f"its CMDB has no free entry ({count} of {count} {', '.join(who)})"
+    return f"it has no CMDB entries left ({count} of {count} {', '.join(who)})"

@@ -178,8 +178,8 @@ def _check_quota(session: Session, machine: Machine, profile: Profile) -> None:
         return
     if profile.quota == 0:
         raise Exhausted("its quota is 0")
-    places = "1 place is" if profile.quota == 1 else f"{profile.quota} places are"
-    raise Exhausted(f"its {places} taken by {named([name for (name,) in others])}")
+    names = named([name for (name,) in others])
+    raise Exhausted(f"its quota of {profile.quota} is spent: {names}")
 
 
 def _lease(

@@ -164,10 +164,10 @@ class Server:
         transport = httpx.HTTPTransport(uds=str(self.folder / "api.sock"))
         return httpx.Client(transport=transport, base_url="http://edeploy", timeout=30)
 
-    def edeploy(self, *words: str, code: int = 0) -> str:
-        """`edeploy machine …`; its output, or its errors when it is to fail."""
+    def edeploy(self, *words: str, noun: str = "machine", code: int = 0) -> str:
+        """`edeploy NOUN …`; its output, or its errors when it is to fail."""
         done = subprocess.run(
-            [str(EDEPLOY), "machine", "--socket", str(self.folder / "api.sock"), *words],
+            [str(EDEPLOY), noun, "--socket", str(self.folder / "api.sock"), *words],
             capture_output=True,
             text=True,
             check=False,

@@ -167,13 +167,18 @@ def test_quota_and_cmdb_are_explained(tmp_path: Path) -> None:
     with serving(tmp_path, quota="2", addresses=1) as server:
         server.start()
         assert Agent(server.url, 1).report()["do"] == "install"
-        why = str(Agent(server.url, 2).report()["why"])
-        assert "no CMDB entry is left" in why
+        why = "web matches, but it has no CMDB entries left (1 of 1 held by Box-LabMakers-EDL0001)"
+        assert Agent(server.url, 2).report()["why"] == why
+        assert machine(server, "EDL0002")["reason"] == why
+        assert "no CMDB entries left" in server.edeploy("show", "EDL0002")
     (tmp_path / "second").mkdir()
     with serving(tmp_path / "second", quota="1") as server:
         server.start()
         assert Agent(server.url, 1).report()["do"] == "install"
-        assert "its quota of 1 is used up" in str(Agent(server.url, 2).report()["why"])
+        why = "web matches, but its quota of 1 is spent: Box-LabMakers-EDL0001"
+        assert Agent(server.url, 2).report()["why"] == why
+        assert machine(server, "EDL0002")["reason"] == why
+        assert "its quota of 1 is spent" in server.edeploy("show", "EDL0002")
 
 
 def test_reinstall_keeps_the_entry(server: Server) -> None:

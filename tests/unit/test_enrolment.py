@@ -1,12 +1,12 @@
 """Whose report it is, in the records: known again, new, held; and the ways out."""
 
-import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from fleet import Parts, server
+from old_records import insert, records_at
 from sqlalchemy import select
 
 from edeploy.inventory.identity import identify
@@ -379,18 +379,11 @@ def test_diff(site: Site) -> None:
 
 def test_records_of_before_are_known_again(tmp_path: Path) -> None:
     """A database of revision 0002 with a serial as it was stored then."""
-    path = tmp_path / "db"
+    with records_at(tmp_path / "db", "0002") as connection:
+        insert(connection, "machines", id=1, name="old", state="discovered", created=1060.0)
+        for kind, value in (("serial", "CZ 0001 Ab"), ("mac", A.macs[0])):
+            insert(connection, "identities", machine_id=1, kind=kind, value=value)
     site = Site(tmp_path)
-    site.report(A.but(serial="CZ 0001 Ab"))
-    site.database.close()
-    with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE identities SET value = 'CZ 0001 Ab' WHERE kind = 'serial'")
-        connection.execute("DELETE FROM identities WHERE kind IN ('board', 'chassis', 'disk')")
-        connection.execute("ALTER TABLE identities DROP COLUMN since")
-        connection.execute("ALTER TABLE machines DROP COLUMN hold")
-        connection.execute("ALTER TABLE machines DROP COLUMN verdict")
-        connection.execute("UPDATE alembic_version SET version_num = '0002'")
-    site.database = Database(path)
     site.report(A.but(serial="CZ 0001 Ab", macs=(), uuid=None))
-    assert len(site.names()) == 1
+    assert site.names() == ["old"]
     assert site.show(A.macs[0])["marks"][0]["since"] == 1060.0  # type: ignore[index]

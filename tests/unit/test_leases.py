@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 from house import House, hardware, mac
+from old_records import insert, records_at
 from sqlalchemy import select
 
+from edeploy.machines import conflicts, operate
 from edeploy.machines.installs import PhaseEvent
 from edeploy.machines.leases import candidates, choose_lease
 from edeploy.machines.records import find
@@ -107,7 +109,7 @@ def test_an_address_that_moved_to_another_entry_is_given_to_nobody(house: House)
     house.profile("web", repr(moved))  # 10.0.0.1 is web2's now, and web1 has 10.0.0.0
     assert address(house.install(2)) == "10.0.0.2"
     why = house.report(3).why
-    assert why == "web matches, but its CMDB has no free entry (3 of 3 held by EDL1, EDL2)"
+    assert why == "web matches, but it has no CMDB entries left (3 of 3 held by EDL1, EDL2)"
 
 
 def test_a_machine_that_never_ran_gives_its_entry_back_and_gets_it_again(house: House) -> None:
@@ -128,7 +130,7 @@ def test_a_machine_that_ran_keeps_its_entry_also_when_its_reinstall_fails(house:
     house.phase(1, "fetch", PhaseEvent.FAIL)
     assert address(house.install(2)) == "10.0.0.2"  # the slot is free, the entry is not
     house.order("retry", 1)
-    assert house.report(1).why == "web matches, but its 1 place is taken by EDL2"
+    assert house.report(1).why == "web matches, but its quota of 1 is spent: EDL2"
     house.state(("web", 2))
     assert address(house.redeem(1, house.report(1).token)) == "10.0.0.1"
 
@@ -140,7 +142,7 @@ def test_the_next_profile_is_tried_and_the_operator_told(house: House) -> None:
         house.report(number)
     for _ in range(3):
         answer = house.report(3)
-    line = "web matches, but its 2 places are taken by EDL1, EDL2"
+    line = "web matches, but its quota of 2 is spent: EDL1, EDL2"
     assert answer.why == f"{line}\nspare: yes"
     assert house.events(3, "exhausted") == [line]
     shown = house.machine(3)
@@ -153,7 +155,7 @@ def test_nothing_left_is_the_reason_and_no_mismatch(house: House) -> None:
         house.report(number)
     for _ in range(3):
         answer = house.report(3)
-    line = "web matches, but its CMDB has no free entry (2 of 2 held by EDL1, EDL2)"
+    line = "web matches, but it has no CMDB entries left (2 of 2 held by EDL1, EDL2)"
     assert (answer.do, answer.why) == ("wait", line)
     shown = house.machine(3)
     assert (shown["state"], shown["reason"], shown["exhausted"]) == ("discovered", line, [line])
@@ -167,11 +169,11 @@ def test_nothing_left_is_the_reason_and_no_mismatch(house: House) -> None:
     ("cmdb", "quota", "line"),
     [
         (None, 0, "web matches, but its quota is 0"),
-        ("[{'ip': '1', 'used': 1}]", "*", "its CMDB has no free entry (1 of 1 1 marked `used` in"),
+        ("[{'ip': '1', 'used': 1}]", "*", "it has no CMDB entries left (1 of 1 1 marked `used` in"),
         (
             "[{'ip': '1', 'used': 1}, {'ip': '2'}]",
             "*",
-            "its CMDB has no free entry (2 of 2 held by EDL1, 1 marked `used` in its file)",
+            "it has no CMDB entries left (2 of 2 held by EDL1, 1 marked `used` in its file)",
         ),
     ],
 )
@@ -196,7 +198,7 @@ def test_keys(house: House) -> None:
     assert house.report(2, port="p2").why == (
         "web matches, but its CMDB entry with port=p2 is held by EDL1"
     )
-    assert house.report(3, port="p9").why == "web matches, but its CMDB has no entry with port=p9"
+    assert house.report(3, port="p9").why == "web matches, but it has no CMDB entry with port=p9"
 
 
 def test_an_empty_cmdb_is_none(house: House) -> None:
@@ -237,3 +239,47 @@ def test_files_are_never_written(house: House) -> None:
     house.take_over("web", [{"hostname": "web2", "mac": mac(7), "used": 1}])
     after = {p.name: (p.read_bytes(), p.stat().st_mtime_ns) for p in house.folder.glob("web.*")}
     assert after == before
+
+
+def test_leases_of_before_keep_their_entries(tmp_path: Path) -> None:
+    """Records of revision 0003, when leases told their entries and were all that did."""
+    texts = [
+        f'{{"hostname": "web{n}", "ip": "10.0.0.{n}", "gateway": "10.0.0.254"}}' for n in "123"
+    ]
+    with records_at(tmp_path / "db", "0003") as connection:
+        for n, state in ((1, "active"), (2, "reserved"), (3, "discovered")):
+            insert(connection, "machines", id=n, name=f"old{n}", state=state)
+            insert(connection, "identities", machine_id=n, kind="serial", value=f"edl{n}")
+            insert(connection, "identities", machine_id=n, kind="mac", value=mac(n))
+        for n, state in ((3, "returned"), (1, "spent"), (2, "held")):
+            text = texts[n - 1].replace("}", ', "used": 1}')
+            insert(
+                connection, "leases", machine_id=n, profile="web", state=state, entry_text=text,
+                vars="{}", settings="{}", ended=5.0 if state == "returned" else None,
+            )  # fmt: skip
+    house = House(tmp_path)
+    house.profile("web", WEB)
+    house.state(("web", "*"))
+    assert list(house.holders("web").values()) == ["old1", "old2", None]
+    with house.database.write() as session:
+        operate.reinstall(session, "old1", now=house.now)
+    assert address(house.redeem(4, house.report(4).token)) == "10.0.0.3"
+    assert address(house.redeem(1, house.report(1).token)) == "10.0.0.1"
+    assert address(house.redeem(2, house.report(2).token)) == "10.0.0.2"
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_two_records_of_one_machine_hold_one_entry(house: House, ran: bool) -> None:
+    """Its own of before, or, when it has none, what an operator gave the other record."""
+    if ran:
+        house.install(1)
+    else:
+        house.state(("web", 0))
+        house.report(1)
+    house.state(("web", 0))
+    house.report(2)
+    house.assign("web", "web3", 2)
+    with house.database.write() as session:
+        conflicts.same(session, "EDL2", "EDL1", now=house.now)
+    named = "web1 10.0.0.1" if ran else "web3 10.0.0.3"
+    assert [name for name, machine in house.holders("web").items() if machine] == [named]

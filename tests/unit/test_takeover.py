@@ -84,7 +84,7 @@ def test_waiting_machines_are_named_as_holders(house: House) -> None:
     house.take_over("web", [old(n, mac=mac(40 + n)) for n in (1, 2, 3)])
     house.report(1)
     assert house.report(2).why == (
-        "web matches, but its CMDB has no free entry"
+        "web matches, but it has no CMDB entries left"
         " (4 of 4 held by a machine of the old installation, EDL1)"
     )
 
