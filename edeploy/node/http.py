@@ -105,9 +105,10 @@ class Server:
         with self.open(path) as stream:
             return stream.read()
 
-    def open(self, path: str) -> Stream:
-        """A file of any size, as a stream that goes on where it was after every interruption."""
-        return Stream(self, path)
+    def open(self, path: str, begin: int = 0, end: int = -1) -> Stream:
+        """A file of any size, or its bytes from `begin` to before `end` (-1: all that follow), as
+        a stream that goes on where it was after every interruption."""
+        return Stream(self, path, begin, end)
 
     def connect(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> Reply:
         """One attempt. Raises OSError or http.client.HTTPException when there is no answer."""
@@ -242,21 +243,23 @@ class Reply:
 
 
 class Stream(io.RawIOBase):
-    """A file on the server, to be read from its start to its end once.
+    """A file on the server, or a part of it, to be read from its start to its end once.
 
     When the connection breaks it asks for the rest by range. Raises, from reads: ServerAway,
     ServerRefused, and BadAnswer when the file changed meanwhile.
     """
 
-    def __init__(self, server: Server, path: str) -> None:
+    def __init__(self, server: Server, path: str, begin: int = 0, end: int = -1) -> None:
         self._server = server
         self._path = path
         self._reply: Reply | None = None
         self._patience = Patience(server, path)
         self._tag = ""
-        self.position = 0
-        # In bytes; known after the first read, -1 when the server does not say.
-        self.size = -1
+        self._answered = False
+        self._end = end
+        self.position = begin
+        # Where it ends, in bytes; known after the first read, -1 when the server does not say.
+        self.size = end
 
     def readable(self) -> bool:
         """True: for the io module."""
@@ -297,6 +300,9 @@ class Stream(io.RawIOBase):
             if self.position == self.size:
                 return 0
             self._reply = self._ask()
+        if self._end >= 0:
+            # A server that knows no ranges gives more.
+            view = view[: self._end - self.position]
         count: int = self._reply.response.readinto(view)
         self.position += count
         if not count and 0 <= self.position < self.size:
@@ -305,8 +311,9 @@ class Stream(io.RawIOBase):
 
     def _ask(self) -> Reply:
         headers = {}
-        if self.position:
-            headers["Range"] = f"bytes={self.position}-"
+        if self.position or self._end >= 0:
+            last = str(self._end - 1) if self._end >= 0 else ""
+            headers["Range"] = f"bytes={self.position}-{last}"
             if self._tag:
                 headers["If-Range"] = self._tag
         reply = self._server.connect("GET", self._path, b"", headers)
@@ -322,11 +329,14 @@ class Stream(io.RawIOBase):
             raise _Busy(*reply.why_busy())
         reply.refuse(self._server, self._path)
         tag = reply.response.getheader("ETag", "")
-        if not self.position:
+        whole = not self.position and self._end < 0
+        if whole or not self._answered:
+            self._answered = True
             self._tag = "" if tag.startswith("W/") else tag
-            length = reply.response.getheader("Content-Length", "")
-            self.size = int(length) if length.isascii() and length.isdigit() else -1
-            return
+            if whole:
+                length = reply.response.getheader("Content-Length", "")
+                self.size = int(length) if length.isascii() and length.isdigit() else -1
+                return
         begin = f"bytes {self.position}-"
         if (self._tag and tag and tag != self._tag) or (
             reply.status == 206

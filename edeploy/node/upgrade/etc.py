@@ -1,0 +1,194 @@
+"""/etc of a new version: its own defaults, and all that was changed on this machine.
+
+Three trees are compared by what they hold, not by times: `base` (the old version's /etc as its
+image had it), `mine` (the machine's) and `new` (the new version's as its image has it).
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple, Optional
+
+from edeploy.errors import EdeployError
+from edeploy.images.manifest import quote
+from edeploy.node.upgrade.accounts import ACCOUNTS, merged_accounts
+
+SHOWN = 10
+
+
+class EtcConflict(EdeployError):
+    """What was changed on the machine does not fit what the new version has there."""
+
+
+class Thing(NamedTuple):
+    """What a path is; of a folder the content is empty."""
+
+    kind: int
+    mode: int
+    uid: int
+    gid: int
+    content: bytes
+    xattrs: tuple[tuple[str, bytes], ...]
+
+
+@dataclass
+class Merge:
+    """What came of it, by path. `overlaps`: changed here and in the image; ours stayed."""
+
+    kept: list[bytes] = field(default_factory=list)
+    overlaps: list[bytes] = field(default_factory=list)
+    merged: list[bytes] = field(default_factory=list)
+
+
+def merge(base: Path, mine: Path, new: Path, target: Optional[Path]) -> Merge:  # noqa: UP045
+    """Make `target`, which holds a copy of `new`, what this machine's /etc will be.
+
+    With None nothing is written: it says what would come. Raises EtcConflict before anything is
+    written when a file stands against a folder.
+    """
+    trees = _look(base), _look(mine), _look(new)
+    result, todo = _decide(*trees)
+    if target is not None:
+        _carry_out(todo, trees[1], mine, target)
+        for path in result.merged:
+            _merge_accounts(path, base, mine, new, target)
+    return result
+
+
+def _decide(
+    base: dict[bytes, Thing], mine: dict[bytes, Thing], new: dict[bytes, Thing]
+) -> tuple[Merge, list[bytes]]:
+    """What to tell, and the paths that become as they are in `mine`."""
+    result, todo, clashes = Merge(), [], []
+    for path in sorted({*base, *mine}):
+        was, is_now, comes = base.get(path), mine.get(path), new.get(path)
+        if is_now == was or is_now == comes:
+            continue
+        if _clash(is_now, comes) or (is_now and _below_no_folder(path, mine, new)):
+            clashes.append(path)
+            continue
+        if path in ACCOUNTS and was and is_now and comes:
+            result.merged.append(path)
+            continue
+        todo.append(path)
+        (result.kept if comes == was else result.overlaps).append(path)
+    if clashes:
+        names = ", ".join(f"/etc/{quote(path)}" for path in clashes[:SHOWN])
+        raise EtcConflict(
+            f"a file here is a folder in the new version, or the other way round: {names}",
+            "Move it away, or make it what the new version has, and run the upgrade again.",
+        )
+    return result, todo
+
+
+def _clash(is_now: Thing | None, comes: Thing | None) -> bool:
+    if is_now is None or comes is None:
+        return False
+    return (is_now.kind == stat.S_IFDIR) != (comes.kind == stat.S_IFDIR)
+
+
+def _below_no_folder(path: bytes, mine: dict[bytes, Thing], new: dict[bytes, Thing]) -> bool:
+    """Whether the folder of a path of ours is something else in the new version."""
+    folder = path.rpartition(b"/")[0]
+    there = new.get(folder)
+    return bool(folder) and there is not None and there.kind != stat.S_IFDIR and folder in mine
+
+
+def _carry_out(todo: list[bytes], wanted: dict[bytes, Thing], mine: Path, target: Path) -> None:
+    top = os.fsencode(target)
+    gone = [path for path in todo if path not in wanted]
+    # What is inside goes before what it is in.
+    for path in reversed(gone):
+        _remove(os.path.join(top, path))
+    for path in todo:
+        if path in wanted:
+            _put(wanted[path], os.path.join(os.fsencode(mine), path), os.path.join(top, path))
+
+
+def _put(thing: Thing, source: bytes, target: bytes) -> None:
+    if thing.kind == stat.S_IFDIR:
+        if not os.path.isdir(target):
+            os.mkdir(target, 0o700)
+    elif thing.kind == stat.S_IFLNK:
+        _remove(target)
+        os.symlink(thing.content, target)
+    elif thing.kind == stat.S_IFREG:
+        _remove(target)
+        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(handle, "wb") as writer:
+            writer.write(thing.content)
+    else:
+        return
+    os.chown(target, thing.uid, thing.gid, follow_symlinks=False)
+    if thing.kind != stat.S_IFLNK:
+        os.chmod(target, thing.mode)
+    for name, value in thing.xattrs:
+        os.setxattr(target, name, value, follow_symlinks=False)
+    about = os.lstat(source)
+    os.utime(target, ns=(about.st_mtime_ns, about.st_mtime_ns), follow_symlinks=False)
+
+
+def _remove(path: bytes) -> None:
+    """Away with it; a folder with something in it stays: the new version has that."""
+    try:
+        os.rmdir(path) if stat.S_ISDIR(os.lstat(path).st_mode) else os.unlink(path)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        if not os.path.isdir(path):
+            raise
+
+
+def _merge_accounts(path: bytes, base: Path, mine: Path, new: Path, target: Path) -> None:
+    texts = [
+        Path(os.fsdecode(os.path.join(os.fsencode(tree), path))).read_bytes()
+        for tree in (base, mine, new)
+    ]
+    place = os.path.join(os.fsencode(target), path)
+    about = os.lstat(place)
+    temporary = place + b".edeploy-new"
+    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with os.fdopen(handle, "wb") as writer:
+        writer.write(merged_accounts(*texts))
+    os.chown(temporary, about.st_uid, about.st_gid)
+    os.chmod(temporary, stat.S_IMODE(about.st_mode))
+    os.replace(temporary, place)
+
+
+def _look(root: Path) -> dict[bytes, Thing]:
+    """Everything below a folder, but for sockets and devices, which no program configures."""
+    found: dict[bytes, Thing] = {}
+    top = os.fsencode(root)
+    folders = [b""]
+    while folders:
+        folder = folders.pop()
+        with os.scandir(os.path.join(top, folder)) as names:
+            for name in names:
+                path = folder + name.name
+                thing = _thing(name.path, name.stat(follow_symlinks=False))
+                if thing is None:
+                    continue
+                found[path] = thing
+                if thing.kind == stat.S_IFDIR:
+                    folders.append(path + b"/")
+    return found
+
+
+def _thing(path: bytes, about: os.stat_result) -> Thing | None:
+    kind = stat.S_IFMT(about.st_mode)
+    if kind == stat.S_IFREG:
+        with open(path, "rb") as reader:
+            content = reader.read()
+    elif kind == stat.S_IFLNK:
+        content = os.readlink(path)
+    elif kind == stat.S_IFDIR:
+        content = b""
+    else:
+        return None
+    mode = 0 if kind == stat.S_IFLNK else stat.S_IMODE(about.st_mode)
+    names = sorted(os.listxattr(path, follow_symlinks=False))
+    xattrs = tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)
+    return Thing(kind, mode, about.st_uid, about.st_gid, content, xattrs)
