@@ -1,13 +1,12 @@
 """Kernels, ramdisks, images and edges as bytes: by range, from any point again, nothing else."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
 from edeploy.images.edges.folder import FILES as EDGE_FILES
-from edeploy.images.edges.folder import edge_folder, edges
+from edeploy.images.edges.folder import edge_folder
 from edeploy.images.store import Store
 from edeploy.machines.refusal import NotFound
 from edeploy.names import checked, under
@@ -46,10 +45,6 @@ def bytes_router(store: Store) -> APIRouter:
             raise NotFound(f"{name} is no file of an image", f"Ends: {', '.join(SUFFIXES)}.")
         found = store.image(role, version)
         return _file(store.root, found.archive.with_name(name))
-
-    @router.get("/metadata/{role}")
-    def ways(role: str) -> list[dict[str, object]]:
-        return [asdict(facts.edge()) for facts in edges(store.root, role)]
 
     @router.api_route("/metadata/{old}/{role}/{new}/{name}", methods=["GET", "HEAD"])
     def edge(old: str, role: str, new: str, name: str) -> Bytes:

@@ -1,10 +1,7 @@
 """The machines' API: boot scripts, reports, installs, the first boot."""
 
-import hashlib
 import re
 from dataclasses import asdict
-from functools import lru_cache
-from pathlib import Path
 from typing import Annotated, Literal
 
 from fastapi import Depends, FastAPI, Query, Request
@@ -13,18 +10,17 @@ from pydantic import Field
 
 from edeploy import atomic
 from edeploy.boot import ipxe
-from edeploy.images.store import Image
 from edeploy.inventory.items import parse_report
 from edeploy.machines import attempts, installs, policy
 from edeploy.machines.enrolment import booting
 from edeploy.machines.records import boot_label, live_lease, standing
-from edeploy.machines.refusal import Refusal
 from edeploy.machines.reporting import take_report
 from edeploy.machines.schema import JsonObject
 from edeploy.machines.states import boot
 from edeploy.names import checked
 from edeploy.server.bytes import bytes_router
 from edeploy.server.http import Message, bearer_secret, limited_body, new_app, parsed, peer
+from edeploy.server.offers import offered_image, offers_router
 from edeploy.server.service import Service
 
 Body = Annotated[bytes, Depends(limited_body)]
@@ -68,6 +64,7 @@ def machines_app(service: Service) -> FastAPI:
     """All that machines may ask for; nothing here is for operators."""
     app = new_app("edeploy machines")
     app.include_router(bytes_router(service.store))
+    app.include_router(offers_router(service))
     _boot_routes(app, service)
     _install_routes(app, service)
     return app
@@ -148,7 +145,7 @@ def _install_routes(app: FastAPI, service: Service) -> None:
     def image(request: Request, secret: Secret, role: str, version: str) -> JsonObject:
         with database.write(durable=False) as session:
             installs.agent(session, secret, now=service.now())
-        return _image(service, service.store.image(role, version))
+        return offered_image(service, service.store.image(role, version))
 
     @app.post("/v1/install/phase")
     def phase(secret: Secret, body: Body) -> JsonObject:
@@ -198,33 +195,3 @@ def _install_routes(app: FastAPI, service: Service) -> None:
             installs.take_call_home(session, secret, home, address=peer(request), now=service.now())
         service.wake()
         return {}
-
-
-def _image(service: Service, image: Image) -> JsonObject:
-    signed = image.signature.is_file()
-    if not signed and not service.allow_unsigned:
-        raise Refusal(
-            f"{image} is not signed",
-            f"edeploy image sign {image.role} --version {image.version} --key FILE;"
-            " or set [images] allow_unsigned = true.",
-        )
-    record = image.record()
-    base = f"/images/{image.version}/{image.role}-{image.version}"
-    host = ipxe.url_host(service.boot.address)
-    rsync = f"rsync://{host}:{service.rsync_port}/install/{image.version}/{image.role}/"
-    return {
-        "archive": f"{base}.edeploy",
-        "archive_size": image.archive.stat().st_size,
-        "archive_sha256": record.archive_sha256,
-        "manifest": f"{base}.manifest",
-        "manifest_sha256": _sha256(image.manifest, image.manifest.stat().st_mtime_ns),
-        "rsync": rsync if service.rsync_port is not None else None,
-        "signature": f"{base}.sig" if signed else None,
-        "allow_unsigned": service.allow_unsigned,
-    }
-
-
-@lru_cache(maxsize=64)
-def _sha256(path: Path, _changed: int) -> str:
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -266,7 +266,7 @@ def test_unsigned_images_are_given_out_only_where_the_settings_say_so(server: Se
 
 def test_edges_are_listed_and_given_out(server: Server) -> None:
     client = Agent(server.url, 1).client
-    assert client.get("/metadata/web").json() == []
+    assert client.get("/v1/edges/web").json() == {"edges": []}
     folder = server.folder / "store/metadata/1.0/web/1.1"
     folder.mkdir(parents=True)
     (folder / "pack").write_bytes(b"0123456789")
@@ -279,7 +279,10 @@ def test_edges_are_listed_and_given_out(server: Server) -> None:
         )
     )  # fmt: skip
     edge = {"old": "1.0", "new": "1.1", "size": 10, "barrier": "", "reboot": "new kernel"}
-    assert client.get("/metadata/web").json() == [edge]
+    assert client.get("/v1/edges/web").json() == {"edges": [edge]}
+    image = client.get("/v1/images/web").json()["images"]["1.0"]
+    assert image["manifest"] == "/images/1.0/web-1.0.manifest" and image["signature"] is None
+    assert client.get("/v1/images/db").json() == {"images": {}}
     part = client.get("/metadata/1.0/web/1.1/pack", headers={"Range": "bytes=4-5"})
     assert (part.status_code, part.content) == (206, b"45")
     assert client.get("/metadata/1.0/web/1.1/passwd").status_code == 404
