@@ -1,5 +1,7 @@
 """Names that come from outside: what they may look like, and where they may lead."""
 
+from __future__ import annotations
+
 import re
 from pathlib import Path
 

@@ -16,6 +16,7 @@ MODULES = (
     "errors.py",
     "run.py",
     "atomic.py",
+    "names.py",
     "inventory/**/*.py",
     "images/__init__.py",
     "images/manifest.py",

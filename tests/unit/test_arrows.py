@@ -28,6 +28,7 @@ SHIPPED = (
     "errors.py",
     "run.py",
     "atomic.py",
+    "names.py",
     "__init__.py",
     "images/__init__.py",
     "images/manifest.py",
@@ -58,6 +59,7 @@ FOR_NODE = (
     "edeploy.errors",
     "edeploy.run",
     "edeploy.atomic",
+    "edeploy.names",
 )
 
 
