@@ -11,7 +11,7 @@ check: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/pytest -q -n 2 tests/unit tests/property
 
 test: check
-	.venv/bin/pytest tests/integration tests/lab
+	.venv/bin/pytest tests/integration tests/browser tests/lab
 
 clean:
 	rm -rf .venv build

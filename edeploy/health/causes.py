@@ -74,6 +74,9 @@ def _of_parts(difference: Difference, finding: Finding, evidence: Evidence) -> C
     if not difference.only_missing:
         step = "see whether these parts are meant to be there; if so accept it, else change them"
         return Cause(likely, step)
+    if finding.comparison is None:
+        # The sentence begins with the difference then.
+        likely = "missing, badly seated or broken parts"
     if difference.component is Component.MEMORY:
         slots = _empty_slots(difference, finding.machine, evidence)
         where = f" (empty here and filled in its peers: {slots})" if slots else ""

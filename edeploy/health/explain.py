@@ -49,7 +49,7 @@ def passed(machine: Machine, nearest: Comparison | None, metrics: int) -> str:
 
 def number(value: float) -> str:
     """A figure as people read it: 4 digits, thousands with commas."""
-    if value >= 1000:
+    if value >= 999.95:
         return f"{value:,.0f}"
     return f"{value:.4g}"
 

@@ -145,7 +145,7 @@ def test_a_ticket_leads_to_its_card(report: Tab) -> None:
 
 def test_names_in_the_plots_do_not_cover_each_other(report: Tab) -> None:
     covered = report.page.evaluate("""
-        () => [...document.querySelectorAll('.strip svg')].flatMap(plot => {
+        () => [...document.querySelectorAll('.strip svg, .panel svg')].flatMap(plot => {
             const boxes = [...plot.querySelectorAll('text')].map(text => text.getBBox())
             return boxes.flatMap((a, n) => boxes.slice(n + 1).filter(b =>
                 a.x < b.x + b.width - 1 && b.x < a.x + a.width - 1 &&

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -18,14 +18,16 @@ _MAX_PANELS = 12
 _MAX_DOTS = 300
 _MAX_NAMED = 6
 _SIZE, _MARGIN = 200.0, 34.0
+_LINE = 13
 
 
 @dataclass(frozen=True)
 class Disk:
-    """A flagged disk in a panel."""
+    """A flagged disk in a panel, with its name at the height `text_y`."""
 
     x: float
     y: float
+    text_y: float
     text: str
     anchor: str
 
@@ -107,27 +109,39 @@ def _panel(analysis: Analysis, block: Judged, column: int, points: Sequence[_Poi
     reach = [point.fleet for point in points] + [point.siblings for point in points]
     low, high = min(1.4 * limit, *reach) - 0.01, min(max(-limit, *reach), 1.5) + 0.01
     across, up = Axis(low, high, _MARGIN, _SIZE), Axis(low, high, 0, _SIZE)
-    flagged = sorted((point for point in points if point.flagged), key=lambda one: one.fleet)
-    quiet = [point for point in points if not point.flagged]
+    worst_first = sorted(points, key=lambda one: (not one.flagged, one.fleet))
+    count = min(_MAX_NAMED, sum(point.flagged for point in points))
+    named, others = worst_first[:count], worst_first[count:]
 
     def place(point: _Point) -> tuple[float, float]:
         return across.at(point.fleet), round(_MARGIN + _SIZE - up.at(point.siblings), 1)
 
-    disks = []
-    for point in flagged[:_MAX_NAMED]:
-        x, y = place(point)
-        where = block.cohort.rows[point.row]
-        node = analysis.evidence.machines[where.machine].node
-        anchor = "end" if x > _MARGIN + _SIZE / 2 else "start"
-        disks.append(Disk(x, y, f"{node[-16:]} {where.disk}", anchor))
     return Panel(
         kind=block.cohort.kind,
         metric=block.columns[column].label,
         count=len(points),
-        dots=tuple(map(place, evenly(quiet, _MAX_DOTS))),
-        disks=tuple(disks),
+        dots=tuple(map(place, evenly(others, _MAX_DOTS))),
+        disks=_named(analysis, block, [(point.row, *place(point)) for point in named]),
         fleet=across.at(limit),
         siblings=round(_MARGIN + _SIZE - up.at(limit), 1),
         middle=(across.at(0.0), round(_MARGIN + _SIZE - up.at(0.0), 1)),
-        ticks=tuple(across.ticks(4)),
+        ticks=tuple(across.ticks(6)),
     )
+
+
+def _named(
+    analysis: Analysis, block: Judged, places: Sequence[tuple[int, float, float]]
+) -> tuple[Disk, ...]:
+    """The disks of these (row, x, y) with their names: one that would lie on another goes below,
+    and all go up when the last one would leave the panel."""
+    disks: list[Disk] = []
+    free = 0.0
+    for row, x, y in sorted(places, key=lambda one: (one[2], one[1])):
+        where = block.cohort.rows[row]
+        node = analysis.evidence.machines[where.machine].node
+        free = max(y + 4, free)
+        anchor = "end" if x > _MARGIN + _SIZE / 2 else "start"
+        disks.append(Disk(x, y, round(free, 1), f"{node[-16:]} {where.disk}", anchor))
+        free += _LINE
+    too_far = max(0.0, free - _LINE - (_MARGIN + _SIZE))
+    return tuple(replace(disk, text_y=round(disk.text_y - too_far, 1)) for disk in disks)
