@@ -111,16 +111,17 @@ def main() -> None:
     options = parser.parse_args()
     found = evidence(options.machines, options.metrics, options.runs)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    seconds = []
+    seconds, busy = [], []
     for _ in range(options.times):
-        started = time.perf_counter()
+        started, started_busy = time.perf_counter(), time.process_time()
         analysis = analyze(found)
         seconds.append(time.perf_counter() - started)
+        busy.append(time.process_time() - started_busy)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
     print(f"{options.machines} machines x {options.metrics} metrics x {options.runs} runs")
     print(
         f"judged in {statistics.median(seconds):.2f} s (median of {options.times}, "
-        f"{min(seconds):.2f} to {max(seconds):.2f}); "
+        f"{min(seconds):.2f} to {max(seconds):.2f}), {statistics.median(busy):.2f} s of CPU; "
         f"peak memory {peak:.2f} GB, {before:.2f} of it the figures"
     )
     print(headline(analysis))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -51,6 +52,14 @@ class Cohort:
     def of_disks(self) -> bool:
         """Whether rows are single disks."""
         return bool(self.rows[0].disk)
+
+    @cached_property
+    def of_machine(self) -> Mapping[int, Sequence[int]]:
+        """The places of each machine's rows."""
+        found: dict[int, list[int]] = {}
+        for place, row in enumerate(self.rows):
+            found.setdefault(row.machine, []).append(place)
+        return found
 
 
 @dataclass(frozen=True)

@@ -90,8 +90,8 @@ def _siblings(judged: Judged, row: int, column: int) -> Siblings | None:
     level, verdict = judged.cells.level[:, column], judged.cells.verdict[:, column]
     others = [
         place
-        for place, other in enumerate(judged.cohort.rows)
-        if other.machine == mine.machine and place != row and np.isfinite(level[place])
+        for place in judged.cohort.of_machine[mine.machine]
+        if place != row and np.isfinite(level[place])
     ]
     if not others:
         return None
