@@ -68,9 +68,7 @@ def real(
     pairs = len(reports) * len(specs)
     cold = best(rounds, lambda: tried([Report(r.items) for r in reports], specs))
     warm = best(rounds, lambda: tried(reports, specs))
-    failed = [
-        (s, r) for r in reports for s in specs if isinstance(match(s, r), Mismatch)
-    ]
+    failed = [(s, r) for r in reports for s in specs if isinstance(match(s, r), Mismatch)]
     plain = best(rounds, lambda: [match(s, r) for s, r in failed])
     told = best(rounds, lambda: [reason(match(s, r)) for s, r in failed])
     table = Table("the same matches", "a second", title=f"{len(reports)} reports × {len(specs)}")

@@ -51,8 +51,10 @@ class Search:
         known = self._solve(state, 0)
         if known is None:
             return None
-        self._in_order = True
         try:
+            greedy = self._greedy(state.copy())
+            if greedy is not None:
+                return greedy
             for rule in sorted(state.lines):
                 known = self._improved(state, rule, known)
                 state.limit(rule, 1 << known[rule])
@@ -60,19 +62,47 @@ class Search:
             pass  # a solution with later lines is better than none
         return known
 
+    def _greedy(self, state: State) -> dict[int, int] | None:
+        """The earliest line that narrowing leaves for one rule after the other; None when it
+        leads nowhere. What it finds is the first solution: nothing earlier was possible.
+        """
+        for rule in sorted(state.lines):
+            while True:
+                line = 1 << earliest(state.lines[rule])
+                tried = state.copy()
+                tried.limit(rule, line)
+                self._work.spend(len(state.lines))
+                if self._propagation.narrow(tried):
+                    state = tried
+                    break
+                state.limit(rule, ~line)
+                if not self._propagation.narrow(state):
+                    return None
+        return {rule: earliest(lines) for rule, lines in state.lines.items()}
+
     def _improved(self, state: State, rule: int, known: dict[int, int]) -> dict[int, int]:
         """The solution with the earliest line for one rule; `known` if it has that already."""
         while self._propagation.narrow(state):
-            before = (1 << known[rule]) - 1
-            if not state.lines[rule] & before:
+            left = state.lines[rule]
+            before = left & ((1 << known[rule]) - 1)
+            if not before:
                 break
-            wish = state.copy()
-            wish.limit(rule, before)
-            better = self._solve(wish, 0)
+            better = self._with(state, rule, 1 << earliest(left), in_order=False)
+            if better is None:
+                better = self._with(state, rule, before & (before - 1), in_order=True)
             if better is None:
                 break
             known = better
         return known
+
+    def _with(
+        self, state: State, rule: int, lines: int, *, in_order: bool
+    ) -> dict[int, int] | None:
+        """A solution in which a rule has one of these lines."""
+        wish = state.copy()
+        wish.limit(rule, lines)
+        self._in_order = in_order
+        return self._solve(wish, 0)
 
     def _start(self) -> State | None:
         rules = self._propagation.rules
