@@ -34,12 +34,12 @@ class Placing:
         self._work = work
         self._model = {cluster.kind: cluster for cluster in reversed(clusters)}
         self._members = _by_kind(patterns, len(kinds))
+        self._answers: dict[tuple[int, Guests], tuple[tuple[int, ...], ...] | None] = {}
         self._offers = [self._offered(kind) for kind in range(len(kinds))]
         self._patterns = sorted(patterns, key=lambda p: p.first)
         if not in_order:
             self._patterns.sort(key=lambda p: len(self._offers[p.kind]))
         self._orders: dict[tuple[int, int], list[int]] = {}
-        self._answers: dict[tuple[int, Guests], tuple[tuple[int, ...], ...] | None] = {}
 
     def solution(self) -> dict[int, int] | None:
         """A line for every rule, or None. Raises GaveUp."""
@@ -103,13 +103,14 @@ class Placing:
         return index, frozenset(seats.items())
 
     def _offered(self, kind: int) -> list[int]:
-        """The clusters with a line for each role of a kind."""
+        """The clusters in which a pattern of a kind fits when it is alone."""
         roles = self._kinds[kind]
         self._work.spend(len(self._clusters))
         return [
             number
             for number, cluster in enumerate(self._clusters)
             if all(role.lines & cluster.lines for role in roles)
+            and self._answer(cluster.kind, (kind,)) is not None
         ]
 
     def _ordered(self, pattern: Pattern) -> list[int]:
