@@ -113,7 +113,7 @@ def _contradiction(specs: Specs, report: Report) -> Reason:
     except GaveUp:
         return Reason(_PUZZLE)
     table = constraints(specs, report, lines)
-    short = pair([constraint.lines for constraint in table])
+    short = pair([constraint.lines for constraint in table], Work())
     if isinstance(short, Shortage):
         return _shortage(specs, report, short)
     found = contradiction(dict(enumerate(table)), report.items)

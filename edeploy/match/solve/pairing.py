@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edeploy.match.solve.linesets import each, earliest
+from edeploy.match.solve.work import Work
+
+# Steps of work, about: one taker asked for its lines.
+_LOOK = 8
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,15 @@ class Pairing:
     Augmenting paths (Berge 1957), breadth first; early lines preferred.
     """
 
-    def __init__(self, wanted: Sequence[int]) -> None:
+    def __init__(self, wanted: Sequence[int], work: Work) -> None:
         self._wanted = list(wanted)
+        self._work = work
         self.line_of = [-1] * len(wanted)
         self._taker_of: dict[int, int] = {}
 
     def complete(self) -> Shortage | None:
-        """Serve every taker; who has too few if that cannot be."""
+        """Serve every taker; who has too few if that cannot be. Raises GaveUp."""
+        self._work.spend(len(self._wanted))
         waiting = []
         taken = 0
         for taker, lines in enumerate(self._wanted):
@@ -49,20 +55,17 @@ class Pairing:
                 return shortage
         return None
 
-    def fix(self, taker: int, line: int) -> bool:
-        """From now on `taker` wants this line only; False, and no change, if others then miss."""
+    def limit(self, taker: int, lines: int) -> bool:
+        """From now on `taker` wants these lines only; False, and no change, if some then miss."""
         before, old = self._wanted[taker], self.line_of[taker]
-        self._wanted[taker] = 1 << line
-        if old == line:
+        self._wanted[taker] = lines
+        if lines >> old & 1:
             return True
-        displaced = self._taker_of.get(line)
         del self._taker_of[old]
-        self.line_of[taker], self._taker_of[line] = line, taker
-        if displaced is None or self._augment(displaced) is None:
+        if self._augment(taker) is None:
             return True
         self._wanted[taker] = before
-        self.line_of[taker], self._taker_of[old] = old, taker
-        self._taker_of[line] = displaced
+        self._taker_of[old] = taker
         return False
 
     def free(self, taker: int, lines: int) -> None:
@@ -77,6 +80,7 @@ class Pairing:
         met = {taker}
         while queue:
             current = queue.popleft()
+            self._work.spend(_LOOK)
             new = self._wanted[current] & ~visited
             visited |= new
             for line in each(new):
@@ -98,7 +102,10 @@ class Pairing:
             line = left
 
 
-def pair(wanted: Sequence[int]) -> list[int] | Shortage:
-    """A line for each taker, no line twice, early lines preferred; or who has too few."""
-    pairing = Pairing(wanted)
+def pair(wanted: Sequence[int], work: Work) -> list[int] | Shortage:
+    """A line for each taker, no line twice, early lines preferred; or who has too few.
+
+    Raises GaveUp.
+    """
+    pairing = Pairing(wanted, work)
     return pairing.complete() or pairing.line_of

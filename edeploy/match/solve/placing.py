@@ -45,12 +45,14 @@ class Placing:
         """A line for every rule, or None. Raises GaveUp."""
         if not all(self._offers):
             return None
-        rivals = _Rivals(self._patterns, list(map(self._ordered, self._patterns)), self._needed())
-        if not rivals.complete():
+        offers = list(map(self._ordered, self._patterns))
+        rivals = _Rivals(self._patterns, offers, self._needed(), self._work)
+        seats = _Seats(self._patterns, self._kinds, offers, self._clusters, self._work)
+        if not rivals.complete() or not seats.complete():
             return None
         guests: list[Guests] = [()] * len(self._clusters)
         taken: list[int] = []
-        choices = [self._choices(0, guests, rivals)]
+        choices = [self._choices(0, guests, rivals, seats)]
         dead: set[object] = set()
         while choices:
             chosen = next(choices[-1], None)
@@ -58,7 +60,7 @@ class Placing:
                 choices.pop()
                 dead.add(self._likeness(len(taken), guests))
                 if taken:
-                    self._leave(taken, guests, rivals)
+                    self._leave(taken, guests, rivals, seats)
                 continue
             kind = self._patterns[len(taken)].kind
             guests[chosen] = tuple(sorted((*guests[chosen], kind)))
@@ -66,12 +68,14 @@ class Placing:
             if len(taken) == len(self._patterns):
                 return self._lines(taken, guests)
             if dead and self._likeness(len(taken), guests) in dead:
-                self._leave(taken, guests, rivals)
+                self._leave(taken, guests, rivals, seats)
             else:
-                choices.append(self._choices(len(taken), guests, rivals))
+                choices.append(self._choices(len(taken), guests, rivals, seats))
         return None
 
-    def _leave(self, taken: list[int], guests: list[Guests], rivals: _Rivals) -> None:
+    def _leave(
+        self, taken: list[int], guests: list[Guests], rivals: _Rivals, seats: _Seats
+    ) -> None:
         """Take the last pattern out of its cluster again."""
         cluster = taken.pop()
         kind = self._patterns[len(taken)].kind
@@ -79,8 +83,11 @@ class Placing:
         left.remove(kind)
         guests[cluster] = tuple(left)
         rivals.leave(len(taken))
+        seats.leave(len(taken))
 
-    def _choices(self, index: int, guests: list[Guests], rivals: _Rivals) -> Iterator[int]:
+    def _choices(
+        self, index: int, guests: list[Guests], rivals: _Rivals, seats: _Seats
+    ) -> Iterator[int]:
         """The clusters where a pattern fits beside what is there; one of several alike."""
         kind = self._patterns[index].kind
         tried: set[tuple[int, Guests]] = set()
@@ -91,8 +98,12 @@ class Placing:
             tried.add(seat)
             self._work.spend(1)
             together = tuple(sorted((*guests[cluster], kind)))
-            if self._answer(seat[0], together) is not None and rivals.enter(index, cluster):
+            if self._answer(seat[0], together) is None or not rivals.enter(index, cluster):
+                continue
+            if seats.enter(index, cluster):
                 yield cluster
+            else:
+                rivals.leave(index)
 
     def _likeness(self, index: int, guests: list[Guests]) -> object:
         """What of a state decides whether the remaining patterns can be placed."""
@@ -188,12 +199,13 @@ class _Rivals:
         patterns: Sequence[Pattern],
         offers: Sequence[Sequence[int]],
         needed: dict[int, dict[int, int]],
+        work: Work,
     ) -> None:
         self._offers = [lineset(numbers) for numbers in offers]
         self._seat: dict[int, tuple[Pairing, int]] = {}
         self._pairings: list[Pairing] = []
         for group in _groups(patterns, needed):
-            pairing = Pairing([self._offers[index] for index in group])
+            pairing = Pairing([self._offers[index] for index in group], work)
             self._pairings.append(pairing)
             self._seat.update((index, (pairing, n)) for n, index in enumerate(group))
 
@@ -206,13 +218,54 @@ class _Rivals:
         if index not in self._seat:
             return True
         pairing, number = self._seat[index]
-        return pairing.fix(number, cluster)
+        return pairing.limit(number, 1 << cluster)
 
     def leave(self, index: int) -> None:
         """The pattern may have any of its clusters again."""
         if index in self._seat:
             pairing, number = self._seat[index]
             pairing.free(number, self._offers[index])
+
+
+class _Seats:
+    """A line for every rule, those of a pattern that has its cluster in there: a shortage among
+    all that remain is seen at once.
+    """
+
+    def __init__(
+        self,
+        patterns: Sequence[Pattern],
+        kinds: Sequence[Roles],
+        offers: Sequence[Sequence[int]],
+        clusters: Sequence[Cluster],
+        work: Work,
+    ) -> None:
+        self._clusters = clusters
+        self._takers: list[range] = []
+        self._wanted: list[int] = []
+        for pattern, offered in zip(patterns, offers, strict=True):
+            there = united(clusters[number].lines for number in offered)
+            lines = [role.lines & there for role in kinds[pattern.kind]]
+            self._takers.append(range(len(self._wanted), len(self._wanted) + len(lines)))
+            self._wanted += lines
+        self._pairing = Pairing(self._wanted, work)
+
+    def complete(self) -> bool:
+        """Whether every rule finds a line, to begin with."""
+        return self._pairing.complete() is None
+
+    def enter(self, index: int, cluster: int) -> bool:
+        """Whether every rule still finds one when a pattern takes this cluster; if so, it has."""
+        there = self._clusters[cluster].lines
+        if all(self._pairing.limit(t, self._wanted[t] & there) for t in self._takers[index]):
+            return True
+        self.leave(index)
+        return False
+
+    def leave(self, index: int) -> None:
+        """The pattern may have any of its clusters again."""
+        for taker in self._takers[index]:
+            self._pairing.free(taker, self._wanted[taker])
 
 
 def _groups(patterns: Sequence[Pattern], needed: dict[int, dict[int, int]]) -> list[list[int]]:

@@ -13,15 +13,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from edeploy.inventory.items import Item
-from edeploy.match.solve.linesets import each, earliest, is_one
+from edeploy.match.solve.linesets import each, earliest, is_one, united
 from edeploy.match.solve.pairing import Shortage, pair
 from edeploy.match.solve.placing import Placing, Solve
 from edeploy.match.solve.propagation import Constraint, Propagation, State
-from edeploy.match.solve.symmetry import clusters, look_alikes, patterns
+from edeploy.match.solve.symmetry import Cluster, clusters, look_alikes, patterns
 from edeploy.match.solve.work import GaveUp, Work
 
 # Clusters within clusters: each level is a puzzle of its own inside the one above.
 DEEPEST = 60
+# Steps of work, about: a rule looked at for what its variables have left.
+_UNDECIDED = 8
 
 
 class Search:
@@ -119,14 +121,15 @@ class Search:
             if not self._propagation.narrow(state):
                 continue
             self._work.spend(len(state.lines))
-            paired = pair(list(state.lines.values()))
+            paired = pair(list(state.lines.values()), self._work)
             if isinstance(paired, Shortage):
                 continue
             found, kinds = patterns(state, self._propagation)
             if not any(role.reads for roles in kinds for role in roles):
                 return dict(zip(state.lines, paired, strict=True))
             homes = clusters(kinds, self._propagation)
-            if len(homes) > 1:
+            hubs = self._hubs(state, homes)
+            if len(homes) > 1 and not hubs:
                 placing = Placing(
                     found, kinds, homes, self._within(depth), self._work, in_order=self._in_order
                 )
@@ -137,7 +140,7 @@ class Search:
             likeness = frozenset(Counter(kinds[pattern.kind] for pattern in found).items())
             if likeness not in seen:
                 seen.add(likeness)
-                stack += self._branches(state)
+                stack += self._branches(state, hubs)
         return None
 
     def _within(self, depth: int) -> Solve:
@@ -147,23 +150,59 @@ class Search:
 
         return solve
 
-    def _branches(self, state: State) -> list[State]:
+    def _hubs(self, state: State, homes: Sequence[Cluster]) -> list[str]:
+        """The variables that tie devices to one another, when most lines hang together by them.
+
+        Placing would ask again and again about the one large cluster; with a value for such a
+        variable it falls apart.
+        """
+        sizes = [home.lines.bit_count() for home in homes]
+        if 2 * max(sizes) <= sum(sizes):
+            return []
+        beside: Counter[str] = Counter()
+        for rule in state.lines:
+            own = self._propagation.undecided(state, rule)
+            if len(own) > 1:
+                beside.update(name for _, name in own)
+        self._work.spend(_UNDECIDED * len(state.lines))
+        return sorted(name for name, rules in beside.items() if rules > 1)
+
+    def _branches(self, state: State, hubs: Sequence[str]) -> list[State]:
         """A variable with its earliest value, last, and without it and those that would fail in
-        the same way. The variable is one with few values and many rules.
+        the same way; nothing if it can have none. The variable is one with few values and many
+        rules, of `hubs` if any.
         """
         readers: dict[str, list[int]] = {}
         for rule in state.lines:
             for _, name in self._propagation.undecided(state, rule):
                 readers.setdefault(name, []).append(rule)
-        texts = {name: self._texts(state, name) for name in readers}
-        name = min(readers, key=lambda one: len(texts[one]) / len(readers[one]))
-        value = texts[name][0]
-        alike = look_alikes(state, self._propagation, name, value)
+        texts = {name: self._texts(state, name) for name in hubs or readers}
+        name = min(texts, key=lambda one: len(texts[one]) / len(readers[one]))
         self._work.spend(sum(map(len, texts.values())))
+        able = self._able(state, name, texts[name])
+        if not able:
+            return []
+        value = able[0]
+        alike = look_alikes(state, self._propagation, name, value)
         without, chosen = state.copy(), state
-        self._propagation.restrict(without, name, set(texts[name]) - alike)
+        self._propagation.restrict(without, name, set(able) - alike)
         self._propagation.restrict(chosen, name, {value})
         return [without, chosen]
+
+    def _able(self, state: State, name: str, texts: Sequence[str]) -> list[str]:
+        """Those texts of a variable that have as many lines as rules read it."""
+        readers = self._propagation.readers(state, name)
+        tables = [
+            (state.lines[rule], self._propagation.texts(self._propagation.rules[rule].lines, place))
+            for rule, place in readers
+        ]
+        self._work.spend(len(texts) * len(tables))
+        return [
+            text
+            for text in texts
+            if united(left & having.get(text, 0) for left, having in tables).bit_count()
+            >= len(readers)
+        ]
 
     def _texts(self, state: State, name: str) -> list[str]:
         rule, place = self._propagation.readers(state, name)[0]
