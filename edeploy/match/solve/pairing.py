@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from edeploy.match.solve.linesets import each, earliest
 from edeploy.match.solve.work import Work
 
-# Steps of work, about: one taker asked for its lines.
-_LOOK = 8
+# Steps of work, about: a taker asked for its lines, and one of them that is taken.
+_LOOK, _LINE = 6, 4
 
 
 @dataclass(frozen=True)
@@ -35,17 +35,17 @@ class Pairing:
         self._work = work
         self.line_of = [-1] * len(wanted)
         self._taker_of: dict[int, int] = {}
+        self._taken = 0
 
     def complete(self) -> Shortage | None:
         """Serve every taker; who has too few if that cannot be. Raises GaveUp."""
         self._work.spend(len(self._wanted))
         waiting = []
-        taken = 0
         for taker, lines in enumerate(self._wanted):
-            free = lines & ~taken
+            free = lines & ~self._taken
             if free:
                 line = earliest(free)
-                taken |= 1 << line
+                self._taken |= 1 << line
                 self.line_of[taker], self._taker_of[line] = line, taker
             else:
                 waiting.append(taker)
@@ -61,11 +61,11 @@ class Pairing:
         self._wanted[taker] = lines
         if lines >> old & 1:
             return True
-        del self._taker_of[old]
+        self._taken ^= 1 << old
         if self._augment(taker) is None:
             return True
         self._wanted[taker] = before
-        self._taker_of[old] = taker
+        self._taken |= 1 << old
         return False
 
     def free(self, taker: int, lines: int) -> None:
@@ -82,17 +82,22 @@ class Pairing:
             current = queue.popleft()
             self._work.spend(_LOOK)
             new = self._wanted[current] & ~visited
+            free = new & ~self._taken
+            if free:
+                line = earliest(free)
+                wanted_by[line] = current
+                self._move(line, taker, wanted_by)
+                return None
             visited |= new
+            self._work.spend(_LINE * new.bit_count())
             for line in each(new):
                 wanted_by[line] = current
-                if line not in self._taker_of:
-                    self._move(line, taker, wanted_by)
-                    return None
                 met.add(self._taker_of[line])
                 queue.append(self._taker_of[line])
         return Shortage(frozenset(met), visited)
 
     def _move(self, line: int, first: int, wanted_by: dict[int, int]) -> None:
+        self._taken |= 1 << line
         while True:
             taker = wanted_by[line]
             left = self.line_of[taker]

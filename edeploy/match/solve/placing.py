@@ -10,6 +10,9 @@ from edeploy.match.solve.pairing import Pairing, Shortage
 from edeploy.match.solve.symmetry import Cluster, Pattern, Roles
 from edeploy.match.solve.work import Work
 
+# Steps of work, about: a cluster tried for a pattern, one compared.
+_SEAT, _LIKENESS = 8, 4
+
 # Patterns (by kind) in one cluster.
 Guests = tuple[int, ...]
 Solve = Callable[[dict[int, int]], dict[int, int] | None]
@@ -96,7 +99,7 @@ class Placing:
             if seat in tried:
                 continue
             tried.add(seat)
-            self._work.spend(1)
+            self._work.spend(_SEAT)
             together = tuple(sorted((*guests[cluster], kind)))
             if self._answer(seat[0], together) is None or not rivals.enter(index, cluster):
                 continue
@@ -107,7 +110,7 @@ class Placing:
 
     def _likeness(self, index: int, guests: list[Guests]) -> object:
         """What of a state decides whether the remaining patterns can be placed."""
-        self._work.spend(len(guests))
+        self._work.spend(_LIKENESS * len(guests))
         seats = Counter(
             (cluster.kind, there) for cluster, there in zip(self._clusters, guests, strict=True)
         )
