@@ -28,8 +28,6 @@ class Placing:
         clusters: Sequence[Cluster],
         solve: Solve,
         work: Work,
-        *,
-        in_order: bool,
     ) -> None:
         self._kinds = kinds
         self._clusters = clusters
@@ -39,9 +37,7 @@ class Placing:
         self._members = _by_kind(patterns, len(kinds))
         self._answers: dict[tuple[int, Guests], tuple[tuple[int, ...], ...] | None] = {}
         self._offers = [self._offered(kind) for kind in range(len(kinds))]
-        self._patterns = sorted(patterns, key=lambda p: p.first)
-        if not in_order:
-            self._patterns.sort(key=lambda p: len(self._offers[p.kind]))
+        self._patterns = sorted(patterns, key=lambda p: (len(self._offers[p.kind]), p.first))
         self._orders: dict[tuple[int, int], list[int]] = {}
 
     def solution(self) -> dict[int, int] | None:

@@ -31,9 +31,6 @@ class Search:
 
     def __init__(self, rules: Mapping[int, Constraint], items: Sequence[Item], work: Work) -> None:
         self._work = work
-        # Whether placing goes by the order of the rules: the earliest lines come sooner then, the
-        # certainty that there are none later.
-        self._in_order = False
         self._propagation = Propagation(rules, items, self._work)
 
     def feasible(self) -> dict[int, int] | None:
@@ -83,28 +80,21 @@ class Search:
         return {rule: earliest(lines) for rule, lines in state.lines.items()}
 
     def _improved(self, state: State, rule: int, known: dict[int, int]) -> dict[int, int]:
-        """The solution with the earliest line for one rule; `known` if it has that already."""
-        while self._propagation.narrow(state):
-            left = state.lines[rule]
-            before = left & ((1 << known[rule]) - 1)
-            if not before:
-                break
-            better = self._with(state, rule, 1 << earliest(left), in_order=False)
-            if better is None:
-                better = self._with(state, rule, before & (before - 1), in_order=True)
-            if better is None:
-                break
-            known = better
-        return known
+        """The solution with the earliest line for one rule; `known` if it has that already.
 
-    def _with(
-        self, state: State, rule: int, lines: int, *, in_order: bool
-    ) -> dict[int, int] | None:
-        """A solution in which a rule has one of these lines."""
-        wish = state.copy()
-        wish.limit(rule, lines)
-        self._in_order = in_order
-        return self._solve(wish, 0)
+        Line by line: with one line the puzzle is smaller, and mostly no puzzle any more.
+        """
+        while self._propagation.narrow(state):
+            line = earliest(state.lines[rule])
+            if line == known[rule]:
+                break
+            wish = state.copy()
+            wish.limit(rule, 1 << line)
+            better = self._solve(wish, 0)
+            if better is not None:
+                return better
+            state.limit(rule, ~(1 << line))
+        return known
 
     def _start(self) -> State | None:
         rules = self._propagation.rules
@@ -130,9 +120,7 @@ class Search:
             homes = clusters(kinds, self._propagation)
             hubs = self._hubs(state, homes)
             if len(homes) > 1 and not hubs:
-                placing = Placing(
-                    found, kinds, homes, self._within(depth), self._work, in_order=self._in_order
-                )
+                placing = Placing(found, kinds, homes, self._within(depth), self._work)
                 placed = placing.solution()
                 if placed is not None:
                     return _settled(state) | placed
