@@ -19,7 +19,7 @@ NOUNS = {
     "ramdisk": "the system that machines boot from the network",
     "role": "recipes of images",
     "serve": "the boot service",
-    "specs": "profiles: match, pick, lint, upgrade",
+    "specs": "profiles: match, pick, lint, replay, upgrade",
 }
 
 

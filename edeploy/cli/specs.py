@@ -9,6 +9,7 @@ import click
 
 from edeploy.cli.specs_answers import Answer, document, explanation, text, text_explained
 from edeploy.cli.specs_lint import lint_folder
+from edeploy.cli.specs_replay import replay_reports
 from edeploy.cli.specs_upgrade import upgrade_file
 from edeploy.inventory.items import read_report
 from edeploy.match.acceptance import fit
@@ -29,6 +30,7 @@ def command() -> None:
 
 
 command.add_command(lint_folder)
+command.add_command(replay_reports)
 command.add_command(upgrade_file)
 
 

@@ -91,18 +91,24 @@ def parse_report(data: bytes) -> Report:
         rows: object = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadReport(f"the report is not JSON: {error}", _FORM) from error
-    return _report(rows, "the report")
+    return report_of(rows, "the report")
 
 
 def read_report(path: str | os.PathLike[str]) -> Report:
-    """The report in a file: JSON, or a Python literal as in old `.hw` files. Raises BadReport."""
+    """The report in a file: JSON, or a Python literal as in old `.hw` files. Raises BadReport.
+
+    Also what `edeploy machine show NAME --json` prints, with or without `--facts`.
+    """
     try:
         with open(path, "rb") as stream:
             data = stream.read(MAX_REPORT_BYTES + 1)
     except OSError as error:
         raise BadReport(f"{os.fspath(path)}: {error.strerror}") from error
     _check_size(len(data))
-    return _report(_rows(data, Path(path)), os.fspath(path))
+    found = _rows(data, Path(path))
+    if isinstance(found, dict):
+        found = found.get("items", found.get("report"))
+    return report_of(found, os.fspath(path))
 
 
 def _rows(data: bytes, path: Path) -> object:
@@ -129,7 +135,8 @@ def _check_size(size: int) -> None:
         )
 
 
-def _report(rows: object, where: str) -> Report:
+def report_of(rows: object, where: str) -> Report:
+    """The report that rows of 4 are; `where` is for messages. Raises BadReport."""
     if not isinstance(rows, (list, tuple)):
         raise BadReport(f"{where} is a {type(rows).__name__}, not a list of rows", _FORM)
     return Report(tuple(_item(row, number, where) for number, row in enumerate(rows, 1)))

@@ -126,6 +126,8 @@ def held_entry(holding: Holding) -> JsonObject:
         "since": holding.since,
         "why": holding.why,
         "lasting": holding.lasting,
+        "origin": holding.origin,
+        "copy": holding.copy,
     }
 
 
