@@ -14,6 +14,8 @@ from typing import NamedTuple
 from edeploy.errors import EdeployError
 
 MAX_REPORT_BYTES = 1 << 20
+MAX_SHOWN_BYTES = 4 * MAX_REPORT_BYTES
+"""What `edeploy machine show --json` prints: a report with line breaks, and more beside it."""
 _FORM = "A report is a list of rows, each with 4 items: type, id, key, value."
 
 # Serial numbers in firmware hold what was in the flash chip: such characters break terminals,
@@ -101,13 +103,14 @@ def read_report(path: str | os.PathLike[str]) -> Report:
     """
     try:
         with open(path, "rb") as stream:
-            data = stream.read(MAX_REPORT_BYTES + 1)
+            data = stream.read(MAX_SHOWN_BYTES + 1)
     except OSError as error:
         raise BadReport(f"{os.fspath(path)}: {error.strerror}") from error
-    _check_size(len(data))
+    if len(data) > MAX_SHOWN_BYTES or not data.startswith(b"{"):
+        _check_size(len(data))
     found = _rows(data, Path(path))
     if isinstance(found, dict):
-        found = found.get("items", found.get("report"))
+        found = found.get("items", found.get("report", found))
     return report_of(found, os.fspath(path))
 
 

@@ -26,6 +26,25 @@ def test_questions_to_a_report() -> None:
     assert len(report.all()) == 3
 
 
+def test_what_machine_show_prints_is_a_report(tmp_path: Path) -> None:
+    rows = [["disk", "sda", "size", "8"]]
+    for name, shown in (
+        ("show", {"report": rows}),
+        ("facts", {"report": {"id": 1}, "items": rows}),
+    ):
+        (tmp_path / name).write_text(json.dumps({"name": "web", **shown}, indent=2))
+        assert read_report(tmp_path / name).rows() == rows
+    long = [["disk", f"sd{n}", "model", "x" * 200] for n in range(6000)]
+    (tmp_path / "long").write_text(json.dumps({"report": long}))
+    assert len(read_report(tmp_path / "long").items) == 6000
+    (tmp_path / "long").write_text(json.dumps(long))
+    with pytest.raises(BadReport, match="too large"):
+        read_report(tmp_path / "long")
+    (tmp_path / "other").write_text('{"name": "web"}')
+    with pytest.raises(BadReport, match="is a dict, not a list of rows"):
+        read_report(tmp_path / "other")
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
