@@ -84,15 +84,15 @@ def read_literal(path: Path) -> Literal:
     return parse_literal(read_bytes(path), path)
 
 
-def read_bytes(path: Path) -> bytes:
-    """The content of an operator's file. Raises BadFile: missing, unreadable, over 1 MiB."""
+def read_bytes(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
+    """The content of an operator's file. Raises BadFile: missing, unreadable, over `most` bytes."""
     try:
         with path.open("rb") as stream:
-            data = stream.read(MAX_FILE_BYTES + 1)
+            data = stream.read(most + 1)
     except OSError as error:
         raise BadFile([Problem(path, 1, 1, error.strerror or "cannot be read")]) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise BadFile([Problem(path, 1, 1, f"larger than {MAX_FILE_BYTES} bytes")])
+    if len(data) > most:
+        raise BadFile([Problem(path, 1, 1, f"larger than {most} bytes")])
     return data
 
 

@@ -11,6 +11,8 @@ from edeploy.match.literals import read_bytes
 from edeploy.match.problems import BadFile, Problem
 
 LONGEST_DEADLINE = 7 * 24 * 60
+MAX_BYTES = 16 << 10
+"""Python's reader takes minutes over a key of a million parts, `a.a.a.…`."""
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,15 @@ def read_settings(path: Path) -> ProfileSettings:
     """The settings in a file; all defaults when it is not there. Raises BadFile."""
     if not path.exists():
         return ProfileSettings()
-    data = read_bytes(path)
+    data = read_bytes(path, MAX_BYTES)
     try:
         given = tomllib.loads(data.decode())
     except tomllib.TOMLDecodeError as error:
         raise BadFile([_syntax(path, str(error))]) from error
     except (UnicodeDecodeError, RecursionError) as error:
         raise BadFile([Problem(path, 1, 1, "is not UTF-8 text, or nested too deeply")]) from error
+    except ValueError as error:  # dates that are none, numbers of thousands of digits
+        raise BadFile([Problem(path, 1, 1, f"holds a value that is none: {error}")]) from error
     known = {one.name: one for one in fields(ProfileSettings)}
     problems = []
     for name, value in given.items():

@@ -93,7 +93,7 @@ def test_recorded_machines_lose_nothing_to_new_ones(house: House) -> None:
     recorded = kept(replayed(house, [], 1, 2))
     outcomes = replayed(house, recorded, 3, 2, 1)
     assert changes(outcomes) == {"EDL1": "same", "EDL2": "same", "EDL3": "new"}
-    assert outcomes["EDL3"].why == ("compute matches, but its 2 places are taken by EDL1, EDL2",)
+    assert outcomes["EDL3"].why == ("compute matches, but its quota of 2 is spent: EDL1, EDL2",)
     # One that the profile fits no more leaves its place at once.
     house.profile("compute", ENTRIES, "[('system', 'product', 'serial', 'in(EDL2, EDL3)')]")
     assert got(replayed(house, recorded, 3, 2, 1))["EDL3"] == ("compute", "c3")
