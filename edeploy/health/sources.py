@@ -67,7 +67,7 @@ def _files(path: Path, gatherer: Gatherer) -> Iterator[Path]:
                     yield file
                 elif not name.startswith("."):
                     gatherer.problem(
-                        str(path), "files that are no .hw, .hw_, .json or .csv: left out", name
+                        path.name, "files that are no .hw, .hw_, .json or .csv: left out", name
                     )
     except OSError as error:
         raise NoSource(f"{error.filename}: {error.strerror}") from error

@@ -55,17 +55,23 @@ def take_table(path: Path, gatherer: Gatherer) -> None:
     with path.open("rb") as stream:
         first = stream.readline(_MAX_LINE).decode("utf-8-sig", "replace").rstrip("\r\n")
         delimiter = max(_DELIMITERS, key=first.count)
-        header = [
-            name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])
-        ]
+        header = _header(first, delimiter)
         if _OF_RESULTS in header:
-            gatherer.problem(str(path), "the result of an earlier analysis: left out")
+            gatherer.problem(path.name, "the result of an earlier analysis: left out")
             return
-        table = _Table(str(path), delimiter, _places(header), _Names(gatherer), gatherer)
+        table = _Table(path.name, delimiter, _places(header), _Names(gatherer), gatherer)
         line = _FIRST_LINE
         for chunk in _chunks(stream):
             table.take(chunk, line)
             line += chunk.count(b"\n")
+
+
+def _header(line: str, delimiter: str) -> list[str]:
+    try:
+        names = next(csv.reader([line], delimiter=delimiter), [])
+    except csv.Error as error:
+        raise BadTable(f"the first line is no CSV: {error}", _FORM) from error
+    return [name.strip().lower() for name in names]
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:

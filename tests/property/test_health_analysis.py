@@ -107,6 +107,20 @@ def test_the_order_of_lines_and_files_does_not_matter(
     assert all_results(analyzed([table(shuffled[:cut]), table(shuffled[cut:])])) == once
 
 
+odd_names = st.text(st.sampled_from("ab\u00e9\u20ac 0#\x00\x1b<"), min_size=1, max_size=20)
+
+
+@settings(deadline=None, max_examples=100)
+@given(
+    st.lists(st.tuples(odd_names, odd_names, odd_names, st.integers(1, 3), figures), max_size=40)
+)
+def test_quotes_make_no_difference(rows: list[Line]) -> None:
+    """Lines without quotes are read by their bytes, others one by one."""
+    head, *plain = table(rows).splitlines(keepends=True)
+    quoted = ['"' + '","'.join(line[:-1].split(",")) + '"\n' for line in plain]
+    assert all_results(analyzed([head + "".join(quoted)])) == all_results(analyzed([table(rows)]))
+
+
 @settings(deadline=None, max_examples=60)
 @given(fleets(), st.randoms(use_true_random=False))
 def test_the_order_of_documents_does_not_matter(

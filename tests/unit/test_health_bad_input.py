@@ -175,6 +175,8 @@ def test_documents_that_are_wrong(text: str, said: str) -> None:
         ("a,b\n1,2\n", "no column node, metric, value"),
         ("node,value\na,1\n", "no column metric"),
         ("\0\0\0\0", "no column"),
+        ("node,metric,value\rn1,cpu,5\r", "the first line is no CSV"),
+        ("x" * 200_000, "the first line is no CSV"),
     ],
 )
 def test_tables_without_their_columns(tmp_path: Path, text: str, said: str) -> None:
