@@ -34,7 +34,7 @@ API_ANSWER = 90.0
 """The command line waits for the server: a BMC that does not answer costs it up to a minute."""
 
 DEBIAN_INSTALL = 3600.0
-"""A slow mirror may take most of an hour for a large role; apt ends stalled connections itself."""
+"""Unpacking and setting up a large role takes minutes; the slowest machine gets ten times that."""
 
 ROLE_SCRIPT = 3600.0
 """A role's script may compile; one that waits for input gets none and ends."""
@@ -47,3 +47,12 @@ ARCHIVE = 3600.0
 
 ACCEPT = 5.0
 """A profile's own `accept(report, var)` looks at some thousand lines; a machine waits for it."""
+
+APT = 300.0
+"""apt works out which packages are needed in a second or two, a slow machine in ten times that."""
+
+DEBIAN_DOWNLOAD = 3600.0
+"""A slow mirror may take most of an hour for a large role; a stalled one ends by MIRROR_STALL."""
+
+MIRROR_STALL = 30.0
+"""A mirror that sends nothing for so long has stalled; apt asks it once more, then gives up."""

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from edeploy.cli.image_sign import key_option, sign_image
-from edeploy.cli.role import json_option, roles_option
+from edeploy.cli.image_store import (
+    diff,
+    fsck,
+    gc,
+    ls,
+    named,
+    rm,
+    store_option,
+    version_option,
+)
+from edeploy.cli.role import roles_option
 from edeploy.errors import EdeployError
-from edeploy.images.build import DEFAULT_VERSION, build_image
-from edeploy.images.debian import Mirrors
-from edeploy.images.mirrors import MIRROR_VARIABLE, SECURITY_VARIABLE
+from edeploy.images.build.image import build_images
+from edeploy.images.build.line import Settings
+from edeploy.images.packages.debian import Mirrors
+from edeploy.images.packages.mirrors import MIRROR_VARIABLE, SECURITY_VARIABLE
 from edeploy.images.recipe import load_recipe
 from edeploy.images.signature import check, sign
-from edeploy.images.store import DEFAULT_STORE, Image, Store
+from edeploy.images.store import Image, Store
 from edeploy.images.verify import verify_archive, verify_image, verify_tree
-
-store_option = click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_STORE,
-    show_default=True,
-    help="folder of images",
-)
-version_option = click.option("--version", default=DEFAULT_VERSION, show_default=True)
 
 
 @click.group()
@@ -36,11 +34,12 @@ def command() -> None:
     """Images: roles built at a version, in the store."""
 
 
-command.add_command(sign_image)
+for each in (ls, rm, gc, fsck, diff, sign_image):
+    command.add_command(each)
 
 
 @command.command()
-@click.argument("role")
+@click.argument("names", nargs=-1, required=True, metavar="ROLE...")
 @version_option
 @roles_option
 @store_option
@@ -48,63 +47,48 @@ command.add_command(sign_image)
 @click.option(
     "--security-mirror", envvar=SECURITY_VARIABLE, default="", help="security archive to use"
 )
+@click.option("--mirror-key", default="", help="key of mirrors that are not signed by Debian")
+@click.option("--offline", is_flag=True, help="ask no mirror: go by what they said last")
 @click.option("--force", is_flag=True, help="build again although nothing changed")
+@click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="builds side by side")
 @key_option
 def build(
-    role: str,
+    names: tuple[str, ...],
     version: str,
     roles: Path,
     store: Path,
     mirror: str,
     security_mirror: str,
+    mirror_key: str,
+    offline: bool,
     force: bool,
+    jobs: int,
     key: Path | None,
 ) -> None:
-    """Build the image of ROLE, or say that it is unchanged.
+    """Build the images of ROLEs; say which are unchanged, and of the others what changed.
 
-    Mirrors are those of this machine's own apt sources unless said otherwise. New versions of
-    packages are no change: ask for them with --force.
+    Mirrors are those of this machine's own apt sources unless said otherwise; they are asked
+    whether packages have new versions.
     """
-    recipe = load_recipe(roles, role)
-    image = build_image(
-        recipe,
-        version,
-        Store(store),
-        mirrors=Mirrors(mirror, security_mirror),
-        force=force,
-        on_step=click.echo,
-    )
-    if key:
-        sign(image.manifest, image.signature, key)
-        click.echo(f"{image}: signed")
-    record = image.record()
-    click.echo(
-        f"{image.archive}: {record.archive_size / 1e6:.1f} MB,"
-        f" {record.size / 1e6:.1f} MB unpacked, {record.files} paths"
-    )
-
-
-@command.command()
-@store_option
-@json_option
-def ls(store: Path, as_json: bool) -> None:
-    """List the images of the store."""
-    images = Store(store).images()
-    if as_json:
-        click.echo(json.dumps([_facts(image) for image in images], indent=1))
-        return
-    table = Table("role", "version", "paths", "MB unpacked", "MB archive", "built in", box=None)
-    for image in images:
-        record = image.record()
-        table.add_row(
-            image.role,
-            image.version,
-            str(record.files),
-            f"{record.size / 1e6:.1f}",
-            f"{record.archive_size / 1e6:.1f}",
-            f"{record.seconds:.0f} s",
-        )
-    Console().print(table)
+    recipes = [load_recipe(roles, role) for role in dict.fromkeys(names)]
+    mirrors = Mirrors(mirror, security_mirror, mirror_key)
+    settings = Settings(mirrors, offline=offline, force=force)
+    built = build_images(recipes, version, Store(store), settings, jobs=jobs, on_step=click.echo)
+    failures = [each for each in built if isinstance(each, EdeployError)]
+    for image in built:
+        if isinstance(image, Image):
+            if key:
+                sign(image.manifest, image.signature, key)
+                click.echo(f"{image}: signed")
+            record = image.record()
+            click.echo(
+                f"{image.archive}: {record.archive_size / 1e6:.1f} MB,"
+                f" {record.size / 1e6:.1f} MB unpacked, {record.files} paths"
+            )
+    for failure in failures[1:]:
+        click.echo(f"error: {failure}", err=True)
+    if failures:
+        raise failures[0]
 
 
 @command.command()
@@ -127,7 +111,7 @@ def verify(what: str, version: str, role: str | None, signers: Path | None, stor
     """
     place = Store(store)
     if "/" not in what:
-        image = _named(place, what, version)
+        image = named(place, what, version)
         differences = verify_image(image)
         if signers:
             click.echo(f"{image}: signed by {_signer(image, signers)}")
@@ -145,24 +129,7 @@ def verify(what: str, version: str, role: str | None, signers: Path | None, stor
     click.echo(f"{what}: exact")
 
 
-def _named(store: Store, what: str, version: str) -> Image:
-    """The image `what`: `web-1.0.0` when there is one of that name, else the role `what`."""
-    both = {f"{image.role}-{image.version}": image for image in store.images()}
-    return both.get(what) or store.image(what, version)
-
-
 def _signer(image: Image, signers: Path) -> str:
     if not image.signature.is_file():
         raise EdeployError(f"{image} is not signed", f"edeploy image sign {image.role} --key FILE")
     return check(image.manifest.read_bytes(), str(image), image.signature.read_bytes(), signers)
-
-
-def _facts(image: Image) -> dict[str, object]:
-    return {
-        "role": image.role,
-        "version": image.version,
-        "tree": str(image.tree),
-        "archive": str(image.archive),
-        "manifest": str(image.manifest),
-        **asdict(image.record()),
-    }

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edeploy.images.build import DEFAULT_VERSION
+from edeploy.images.build.image import DEFAULT_VERSION
 from edeploy.images.signature import sign
 from edeploy.images.store import DEFAULT_STORE, Store
 from edeploy.images.verify import refuse_damaged

@@ -79,7 +79,7 @@ def dump(entries: list[Entry], image: str = "") -> bytes:
     `image` says whose manifest it is (`web 1.0.0`): a signature over it holds for no other image.
     """
     about = [f"{IMAGE}{image}"] if image else []
-    return "\n".join([HEADER, *about, *map(_line, entries), ""]).encode("ascii")
+    return "\n".join([HEADER, *about, *map(line, entries), ""]).encode("ascii")
 
 
 def image_of(data: bytes) -> str:
@@ -89,7 +89,8 @@ def image_of(data: bytes) -> str:
     return text[len(IMAGE) :] if text.startswith(IMAGE) else ""
 
 
-def _line(entry: Entry) -> str:
+def line(entry: Entry) -> str:
+    """The entry's line, without its end."""
     words = [
         f"{quote(entry.path)} type={entry.type} mode={entry.mode:04o} uid={entry.uid}"
         f" gid={entry.gid}"
@@ -132,8 +133,8 @@ def parse(data: bytes) -> list[Entry]:
     firsts: set[bytes] = set()
     last = b""
     first = 2 if lines[1].startswith(IMAGE) else 1
-    for number, line in enumerate(lines[first:-1], first + 1):
-        entry = _entry(line, number)
+    for number, text in enumerate(lines[first:-1], first + 1):
+        entry = _entry(text, number)
         if last and entry.path <= last:
             raise _bad(number, f"{quote(entry.path)} is out of order or given twice")
         _check_place(entry, number, folders)
@@ -151,10 +152,10 @@ def parse(data: bytes) -> list[Entry]:
     return entries
 
 
-def _entry(line: str, number: int) -> Entry:
-    found = _LINE.match(line)
+def _entry(text: str, number: int) -> Entry:
+    found = _LINE.match(text)
     if not found:
-        raise _bad(number, f"not a manifest line: {line[:200]!r}")
+        raise _bad(number, f"not a manifest line: {text[:200]!r}")
     (path, kind, mode, uid, gid, size, seconds, nano, sha256, target, major, minor) = (
         found.groups()[:12]
     )

@@ -19,14 +19,14 @@ import edeploy
 from edeploy import atomic
 from edeploy.errors import EdeployError
 from edeploy.images import prune, signature
-from edeploy.images.mirrors import (
+from edeploy.images.nodepack import MODULES
+from edeploy.images.packages.mirrors import (
     MIRROR_VARIABLE,
     SECURITY_VARIABLE,
     Source,
     debian_sources,
     host_suite,
 )
-from edeploy.images.nodepack import MODULES
 from edeploy.images.ramdisk_tools import (
     PACK_TIMEOUT,
     PROGRAM_FOLDERS,

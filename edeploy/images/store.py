@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,7 +19,8 @@ class NoSuchImage(EdeployError):
 
 @dataclass(frozen=True)
 class Record:
-    """What was built: sizes in bytes, SHA-256 in hex, `inputs` the digest of all that went in."""
+    """What was built: sizes in bytes, SHA-256 in hex, `inputs` the digest of all that went in,
+    `layers` the keys of the layers that it consists of, the lowest first."""
 
     inputs: str
     files: int
@@ -27,11 +29,16 @@ class Record:
     archive_sha256: str
     manifest_sha256: str
     seconds: float
+    layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Image:
-    """A role at a version. It is there when its record is there: the record is written last."""
+    """A role at a version. It is there when its record is there: the record is written last.
+
+    `inputs` has what went into its layers. `lock` and `signature` are places: an image may do
+    without.
+    """
 
     role: str
     version: str
@@ -41,11 +48,24 @@ class Image:
     packages: Path
     log: Path
     record_file: Path
-    # There when somebody signed it.
+    inputs: Path
+    sbom: Path
+    lock: Path
     signature: Path
 
     def __str__(self) -> str:
         return f"{self.role} {self.version}"
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All files of an image but its record."""
+        return (self.archive, self.manifest, self.packages, self.log, self.inputs, self.sbom,
+                self.lock, self.signature)  # fmt: skip
+
+    @property
+    def build_lock(self) -> Path:
+        """Held by who builds or removes this image."""
+        return self.tree.parent / f".{self.role}.lock"
 
     @property
     def exists(self) -> bool:
@@ -54,7 +74,8 @@ class Image:
     def record(self) -> Record:
         """Raises EdeployError when the record is damaged."""
         try:
-            return Record(**json.loads(self.record_file.read_bytes()))
+            data = json.loads(self.record_file.read_bytes())
+            return Record(**{**data, "layers": tuple(data.get("layers", ()))})
         except (ValueError, TypeError, OSError) as error:
             raise EdeployError(
                 f"{self.record_file}: not the record of an image: {error}",
@@ -91,6 +112,9 @@ class Store:
             packages=folder / f"{stem}.packages",
             log=folder / f"{stem}.log",
             record_file=folder / f"{stem}.json",
+            inputs=folder / f"{stem}.inputs",
+            sbom=folder / f"{stem}.spdx.json",
+            lock=folder / f"{stem}.lock",
             signature=folder / f"{stem}.sig",
         )
 
@@ -116,7 +140,7 @@ class Store:
             role = record.name.removesuffix(f"-{version}.json")
             if role != record.name and not role.startswith("."):
                 found.append(self.place(role, version))
-        return sorted(found, key=lambda image: (image.role, image.version))
+        return sorted(found, key=lambda image: (image.role, version_order(image.version)))
 
     def ramdisk(self, kernel: str) -> Ramdisk:
         """The ramdisk with this kernel (`cloud`, `generic`). Raises NoSuchImage, BadName."""
@@ -134,9 +158,45 @@ class Store:
         return Ramdisk(folder, folder / "vmlinuz", folder / "initrd", folder / "tools")
 
     @property
-    def apt_cache(self) -> Path:
-        """Downloaded packages, shared by all builds."""
+    def layers(self) -> Path:
+        """Trees that images are built on and of, by the content that went into them."""
+        return self.root / "layers"
+
+    @property
+    def objects(self) -> Path:
+        """Each file of all trees, once."""
+        return self.root / "objects"
+
+    @property
+    def pool(self) -> Path:
+        """Every package file that a build has used."""
+        return self.root / "pool"
+
+    @property
+    def apt(self) -> Path:
+        """What mirrors said last; may be removed when nothing is built."""
         return self.root / "cache" / "apt"
+
+    @property
+    def plans(self) -> Path:
+        """What apt worked out of it; may be removed when nothing is built."""
+        return self.root / "cache" / "plans"
+
+    @property
+    def trash(self) -> Path:
+        """What was replaced or removed, until nobody reads it any more."""
+        return self.root / "trash"
+
+    @property
+    def lock_file(self) -> Path:
+        """Held together by all who use layers, alone by who clears them away."""
+        return self.root / ".lock"
+
+
+def version_order(version: str) -> tuple[tuple[int, str], ...]:
+    """A key that puts 1.9 before 1.10: numbers as numbers, the rest as text."""
+    words = re.findall(r"[0-9]+|[^0-9]+", version)
+    return tuple((int(word), "") if word.isdigit() else (-1, word) for word in words)
 
 
 def record_text(record: Record) -> str:

@@ -16,6 +16,8 @@ from edeploy.images.parallel import Side, cores
 BLOCK = 1 << 20
 
 Progress = Callable[[int, int], None]
+Known = Callable[[bytes], "Entry | None"]
+Digest = Callable[[os.stat_result], "str | None"]
 
 
 class Difference(NamedTuple):
@@ -47,10 +49,12 @@ def scan(
     root: str | os.PathLike[str],
     *,
     workers: int | None = None,
+    known: Known = lambda _: None,
     on_progress: Progress | None = None,
 ) -> list[Entry]:
     """The entries of the tree at `root`; `workers` processes (default: all cores) read files.
 
+    What `known` tells of a path is taken over, but for its hard links, and not read again.
     `on_progress(done, total)` counts bytes of files. Raises EdeployError for a socket, which
     no archive can carry, and OSError for what cannot be read.
     """
@@ -63,13 +67,16 @@ def scan(
                 f"{quote(path)}: a socket cannot be in an image",
                 "Remove it at the end of the role's script.",
             )
-    total = sum(about.st_size for _, about in found if stat.S_ISREG(about.st_mode))
+    there = {path: entry for path, _ in found for entry in (known(path),) if entry is not None}
+    unread = [number for number, (path, _) in enumerate(found) if path not in there]
+    files = [found[number][1] for number in unread if stat.S_ISREG(found[number][1].st_mode)]
+    total = sum(about.st_size for about in files)
     done = 0
     digests = [""] * len(found)
     holes = [False] * len(found)
 
-    def read(number: int) -> list[str]:
-        path, about = found[number]
+    def read(which: int) -> list[str]:
+        path, about = found[unread[which]]
         if not stat.S_ISREG(about.st_mode):
             return ["", ""]
         try:
@@ -78,8 +85,9 @@ def scan(
             return ["", "", error.strerror or "cannot be read"]
         return [sha256, "sparse" if sparse else ""]
 
-    with Side(read, len(found), workers=workers or cores()) as side:
-        for number, (sha256, sparse, *problem) in side.results():
+    with Side(read, len(unread), workers=workers or cores()) as side:
+        for which, (sha256, sparse, *problem) in side.results():
+            number = unread[which]
             if problem:
                 raise OSError(f"{quote(found[number][0])}: {problem[0]}")
             digests[number], holes[number] = sha256, bool(sparse)
@@ -87,7 +95,9 @@ def scan(
                 done += found[number][1].st_size
                 on_progress(done, total)
     return [
-        _entry_of(top, path, about, digests[number], groups.get(path, b""), holes[number])
+        there[path]._replace(path=path, links=groups.get(path, b""))
+        if path in there
+        else _entry_of(top, path, about, digests[number], groups.get(path, b""), holes[number])
         for number, (path, about) in enumerate(found)
     ]
 
@@ -97,13 +107,15 @@ def check(
     entries: list[Entry],
     *,
     workers: int | None = None,
+    sha256_of: Digest = lambda _: None,
     on_progress: Progress | None = None,
 ) -> list[Difference]:
     """How the tree at `root` differs from `entries`, sorted by path; [] when it is exact.
 
     Compared are type, content, size, mode, owner, time, link target, device, xattrs and hard
     links of every path; a path that the manifest does not have is a difference too, but for
-    `lost+found` at the root. `on_progress(done, total)` counts bytes of files read. A file
+    `lost+found` at the root. A file whose digest `sha256_of` tells by its status is not read.
+    `on_progress(done, total)` counts bytes of files read. A file
     that cannot be read is a difference.
     """
     top = os.fsencode(root)
@@ -111,7 +123,7 @@ def check(
     done = 0
 
     def compare(number: int) -> list[str]:
-        return list(_content_differences(top, entries[number]))
+        return list(_content_differences(top, entries[number], sha256_of))
 
     with Side(compare, len(entries), workers=workers or cores()) as side:
         # While the others read: what one look at every name can tell.
@@ -123,6 +135,11 @@ def check(
                 done += entries[number].size
                 on_progress(done, total)
     return sorted(differences)
+
+
+def read_sha256(full: bytes) -> str:
+    """The SHA-256 (hex) of a regular file, never through a link. Raises OSError."""
+    return _read(full, os.lstat(full))[0]
 
 
 def _order(item: tuple[bytes, os.stat_result]) -> tuple[bool, bytes]:
@@ -227,7 +244,7 @@ def _open(full: bytes) -> int:
         return os.open(full, flags)
 
 
-def _content_differences(top: bytes, entry: Entry) -> Iterator[str]:
+def _content_differences(top: bytes, entry: Entry, sha256_of: Digest) -> Iterator[str]:
     """What only reading tells: bytes, link targets, xattrs. Missing paths are not its matter."""
     full = os.path.join(top, entry.path)
     try:
@@ -238,7 +255,7 @@ def _content_differences(top: bytes, entry: Entry) -> Iterator[str]:
             yield f"points to {quote(os.readlink(full))}, should be {quote(entry.target)}"
         if entry.type == "file" and about.st_size == entry.size:
             if not _is_first_again(top, entry, about):
-                sha256, _ = _read(full, about)
+                sha256 = sha256_of(about) or _read(full, about)[0]
                 if sha256 != entry.sha256:
                     yield f"content differs: sha256 {sha256}, should be {entry.sha256}"
         yield from _xattr_differences(dict(_xattrs(full)), dict(entry.xattrs))

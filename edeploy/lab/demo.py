@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.console import Console
 
 from edeploy.errors import EdeployError
-from edeploy.images.build import DEFAULT_VERSION, build_image
+from edeploy.images.build.image import DEFAULT_VERSION, build_image
 from edeploy.images.ramdisk import build_ramdisk
 from edeploy.images.recipe import load_recipe
 from edeploy.images.store import Store

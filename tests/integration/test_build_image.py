@@ -10,7 +10,7 @@ import pytest
 
 from edeploy.errors import EdeployError
 from edeploy.images import archive, manifest
-from edeploy.images.build import build_image
+from edeploy.images.build.image import build_image
 from edeploy.images.manifest import Entry
 from edeploy.images.recipe import load_recipe
 from edeploy.images.store import Image, Store
@@ -84,10 +84,13 @@ def entries(image: Image) -> dict[bytes, Entry]:
 
 def test_all_parts_are_there_and_nothing_else(image: Image, store: Store) -> None:
     names = sorted(os.listdir(image.tree.parent))
-    kinds = ["edeploy", "json", "log", "manifest", "packages"]
+    kinds = ["edeploy", "inputs", "json", "log", "manifest", "packages", "spdx.json"]
     assert names == [".tiny.lock", "tiny", *(f"tiny-1.0.0.{kind}" for kind in kinds)]
     assert any(line.startswith("acl\t") for line in image.packages.read_text().splitlines())
-    assert list(store.apt_cache.glob("acl_*.deb")) != []
+    assert list(store.pool.glob("acl_*.deb")) != []
+    assert sorted(os.listdir(store.layers)) == sorted(
+        name for key in image.record().layers for name in (key, f".{key}.lock")
+    )
     assert "beside the script" in image.log.read_text()
 
 
@@ -110,6 +113,8 @@ def test_the_script_did_its_work(entries: dict[bytes, Entry], image: Image) -> N
 def test_overlay_users_and_node(entries: dict[bytes, Entry], image: Image) -> None:
     assert (image.tree / "etc/motd").read_text() == "from the overlay\n"
     assert entries[b"etc/motd-link"].target == b"motd"
+    epoch = max(entry.time for entry in entries.values())
+    assert entries[b"etc/motd"].time < epoch == entries[b"usr"].time
     assert entries[b"etc/motd"].uid == 0
     assert "keeper:x:777:777:" in (image.tree / "etc/passwd").read_text()
     assert "\nadm:x:4:keeper\n" in (image.tree / "etc/group").read_text()
@@ -193,13 +198,17 @@ def test_a_package_that_the_archive_does_not_have(roles: Path, store: Store) -> 
     assert not store.has("wrong", "1.0.0")
 
 
-def test_a_small_file_system_is_full(roles: Path, store: Store, tmp_path: Path) -> None:
+def test_a_small_file_system_is_full(
+    image: Image, roles: Path, store: Store, tmp_path: Path
+) -> None:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=60m", "none", tmp_path], check=True)
     try:
-        shutil.copytree(store.apt_cache, tmp_path / "cache/apt", dirs_exist_ok=True)
+        for name in ("cache", "pool"):
+            (tmp_path / name).symlink_to(store.root / name)
         with pytest.raises(EdeployError, match="the store is full"):
             build_image(load_recipe(roles, "tiny"), "1.0.0", Store(tmp_path))
         assert Store(tmp_path).images() == []
         assert list(tmp_path.glob("install/*/.tiny.building*")) == []
+        assert [path for path in tmp_path.glob("layers/*") if path.is_dir()] == []
     finally:
         subprocess.run(["umount", tmp_path], check=True)

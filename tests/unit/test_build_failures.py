@@ -10,19 +10,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from apt_repo import Repository
 
 from edeploy.errors import EdeployError
-from edeploy.images.build import build_image
-from edeploy.images.debian import Mirrors, NoSuchPackage
-from edeploy.images.inputs import inputs_digest
+from edeploy.images.build.image import build_image
+from edeploy.images.build.line import Settings
+from edeploy.images.packages.apt import NoAnswer, NoSuchPackage
+from edeploy.images.packages.debian import Mirrors
 from edeploy.images.recipe import Recipe, load_recipe
-from edeploy.images.store import Record, Store, record_text
+from edeploy.images.store import Store
 from edeploy.run import ProgramFailed, ProgramMissing
 
-MIRRORS = Mirrors("http://mirror.example/debian", "http://mirror.example/security")
-
 pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("apt-config"), reason="builds need root and apt"
+    os.geteuid() != 0 or not shutil.which("apt-config") or not shutil.which("gpg"),
+    reason="builds need root, apt and gpg",
 )
 
 
@@ -30,8 +31,24 @@ pytestmark = pytest.mark.skipif(
 def recipe(tmp_path: Path) -> Recipe:
     folder = tmp_path / "roles/app"
     folder.mkdir(parents=True)
-    (folder / "role.yaml").write_text("suite: bookworm\npackages:\n  - hello\n  - no-such-one\n")
+    (folder / "role.yaml").write_text("suite: bookworm\npackages:\n  - hello\n  - other-one\n")
     return load_recipe(tmp_path / "roles", "app")
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
+    return Repository(tmp_path_factory.mktemp("repo"))
+
+
+@pytest.fixture
+def repository(made: Repository) -> Repository:
+    made.publish({"hello": "1.0", "other-one": "2.0", "apt": "3.0"})
+    return made
+
+
+@pytest.fixture
+def settings(repository: Repository) -> Settings:
+    return Settings(Mirrors(repository.url, repository.url, str(repository.key)))
 
 
 @pytest.fixture
@@ -60,38 +77,83 @@ def shown(store: Store) -> list[str]:
 def assert_nothing_but_the_log(store: Store) -> None:
     assert store.images() == []
     assert shown(store) == ["install/1/app-1.failed-log"]
+    assert_nothing_half_made(store)
+
+
+def assert_nothing_half_made(store: Store) -> None:
     assert list(store.root.glob("install/*/.app.building*")) == []
+    assert [path for path in store.root.glob("layers/*") if path.is_dir()] == []
+    assert str(store.root) not in Path("/proc/self/mounts").read_text()
 
 
-def test_a_package_that_does_not_exist(recipe: Recipe, store: Store, fake: Path) -> None:
-    failing(fake, "echo 'E: Unable to locate package no-such-one' >&2; exit 100")
+def test_a_package_that_does_not_exist(
+    recipe: Recipe, store: Store, settings: Settings, repository: Repository
+) -> None:
+    repository.publish({"hello": "1.0", "apt": "3.0"})
     with pytest.raises(NoSuchPackage) as error:
-        build_image(recipe, "1", store, mirrors=MIRRORS)
-    assert "app/role.yaml:4: bookworm has no package 'no-such-one'" in str(error.value)
-    assert_nothing_but_the_log(store)
+        build_image(recipe, "1", store, settings)
+    assert "app/role.yaml:4: bookworm has no package 'other-one'" in str(error.value)
+    assert shown(store) == []
+    assert_nothing_half_made(store)
 
 
-def test_the_last_lines_of_a_failure(recipe: Recipe, store: Store, fake: Path) -> None:
+def test_a_package_that_vanished_from_the_mirror(
+    recipe: Recipe, store: Store, settings: Settings, repository: Repository
+) -> None:
+    repository.file("hello").unlink()
+    with pytest.raises(NoAnswer) as error:
+        build_image(recipe, "1", store, settings)
+    assert "hello_1.0_amd64.deb" in str(error.value)
+    assert shown(store) == []
+    assert_nothing_half_made(store)
+
+
+def test_a_package_that_is_not_what_the_index_says(
+    recipe: Recipe, store: Store, settings: Settings, repository: Repository
+) -> None:
+    file = repository.file("hello")
+    file.write_bytes(bytes(reversed(file.read_bytes())))
+    with pytest.raises(EdeployError, match="hello"):
+        build_image(recipe, "1", store, settings)
+    assert list(store.pool.glob("hello_*")) == []
+    assert_nothing_half_made(store)
+
+
+def test_an_index_that_nobody_signed(
+    recipe: Recipe, store: Store, settings: Settings, repository: Repository
+) -> None:
+    release = repository.root / "dists/bookworm/InRelease"
+    release.write_text(release.read_text().replace("Codename: bookworm", "Codename: bookwork"))
+    with pytest.raises(NoAnswer, match=r"(?i)signature|signed"):
+        build_image(recipe, "1", store, settings)
+    assert_nothing_half_made(store)
+
+
+def test_the_last_lines_of_a_failure(
+    recipe: Recipe, store: Store, settings: Settings, fake: Path
+) -> None:
     failing(fake, "seq 1 50; echo 'E: the mirror is gone'; exit 25")
     with pytest.raises(ProgramFailed) as error:
-        build_image(recipe, "1", store, mirrors=MIRRORS)
+        build_image(recipe, "1", store, settings)
     assert "exit status 25" in str(error.value)
     assert "| E: the mirror is gone" in str(error.value)
     assert "| 12\n" not in str(error.value)
     assert_nothing_but_the_log(store)
+    assert "E: the mirror is gone\n" in (store.root / "install/1/app-1.failed-log").read_text()
 
 
-def test_a_full_store(recipe: Recipe, store: Store, fake: Path) -> None:
+def test_a_full_store(recipe: Recipe, store: Store, settings: Settings, fake: Path) -> None:
     failing(fake, "echo 'E: write error: No space left on device'; exit 25")
     with pytest.raises(EdeployError, match="the store is full"):
-        build_image(recipe, "1", store, mirrors=MIRRORS)
+        build_image(recipe, "1", store, settings)
     assert_nothing_but_the_log(store)
 
 
 def test_a_read_only_store(recipe: Recipe, store: Store, tmp_path: Path) -> None:
     program = (
         "import sys; from pathlib import Path;"
-        "from edeploy.images.build import build_image; from edeploy.images.store import Store;"
+        "from edeploy.images.build.image import build_image;"
+        "from edeploy.images.store import Store;"
         "from edeploy.images.recipe import load_recipe\n"
         f"app = load_recipe(Path('{tmp_path}/roles'), 'app')\n"
         f"build_image(app, '1', Store(Path('{store.root}')))"
@@ -108,66 +170,57 @@ def test_a_read_only_store(recipe: Recipe, store: Store, tmp_path: Path) -> None
     assert f"EdeployError: {store.root}: the store is read-only" in done.stderr
 
 
-def test_no_mmdebstrap(recipe: Recipe, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_mmdebstrap(
+    recipe: Recipe, store: Store, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     tools = store.root.parent / "tools"
     tools.mkdir()
-    for name in ("setpriv", "unshare", "apt-config"):
-        found = shutil.which(name)
-        assert found
-        (tools / name).symlink_to(found)
+    for folder in ("/usr/sbin", "/usr/bin"):
+        for path in Path(folder).iterdir():
+            if path.name != "mmdebstrap" and not (tools / path.name).exists():
+                (tools / path.name).symlink_to(path)
     monkeypatch.setenv("PATH", str(tools))
     with pytest.raises(ProgramMissing, match="mmdebstrap: not found in PATH"):
-        build_image(recipe, "1", store, mirrors=MIRRORS)
+        build_image(recipe, "1", store, settings)
     assert store.images() == []
 
 
 def test_two_builds_of_one_image(recipe: Recipe, store: Store) -> None:
-    folder = store.place("app", "1").tree.parent
-    folder.mkdir(parents=True)
-    with open(folder / ".app.lock", "w") as lock:
+    place = store.place("app", "1")
+    place.tree.parent.mkdir(parents=True)
+    with open(place.build_lock, "w") as lock:
         lock.write("4711\n")
         lock.flush()
         fcntl.flock(lock, fcntl.LOCK_EX)
-        with pytest.raises(EdeployError, match=r"another process \(4711\) builds app 1"):
-            build_image(recipe, "1", store, mirrors=MIRRORS)
-
-
-def test_unchanged_inputs_are_not_built_again(recipe: Recipe, store: Store, fake: Path) -> None:
-    failing(fake, "exit 1")
-    image = store.place("app", "1")
-    image.tree.mkdir(parents=True)
-    record = Record(inputs_digest(recipe, "bookworm"), 1, 1, 1, "a", "b", 1)
-    image.record_file.write_text(record_text(record))
-    said: list[str] = []
-    assert build_image(recipe, "1", store, on_step=said.append) == image
-    assert said == ["app 1: unchanged"]
-    (recipe.parts[0].folder / "files/etc").mkdir(parents=True)
-    (recipe.parts[0].folder / "files/etc/motd").write_text("hello\n")
-    changed = load_recipe(recipe.parts[0].folder.parent, "app")
-    with pytest.raises(ProgramFailed):
-        build_image(changed, "1", store, mirrors=MIRRORS)
-    # A build that fails leaves the image of before.
-    assert store.image("app", "1").record() == record
+        with pytest.raises(EdeployError, match=r"another process \(4711\) builds or removes app 1"):
+            build_image(recipe, "1", store)
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGINT])
 def test_a_builder_that_is_ended_leaves_nothing_running(
-    recipe: Recipe, store: Store, fake: Path, tmp_path: Path, ended_by: signal.Signals
+    recipe: Recipe,
+    store: Store,
+    settings: Settings,
+    fake: Path,
+    tmp_path: Path,
+    ended_by: signal.Signals,
 ) -> None:
     ready = tmp_path / "ready"
     os.mkfifo(ready)
-    mount = 'mkdir -p "$word" && mount -t tmpfs none "$word"'
+    mount = 'mkdir -p "$word/mnt" && mount -t tmpfs none "$word/mnt"'
     failing(
         fake,
-        f"for word; do case $word in */app) {mount};; esac; done\n"
+        f"for word; do case $word in */bench/tree) {mount};; esac; done\n"
         f"echo started > {ready}; exec sleep 1000",
     )
     program = (
-        "from pathlib import Path; from edeploy.images.build import build_image;"
-        "from edeploy.images.debian import Mirrors; from edeploy.images.store import Store;"
+        "from pathlib import Path; from edeploy.images.build.image import build_image;"
+        "from edeploy.images.build.line import Settings;"
+        "from edeploy.images.packages.debian import Mirrors;"
+        "from edeploy.images.store import Store;"
         "from edeploy.images.recipe import load_recipe\n"
         f"build_image(load_recipe(Path('{tmp_path}/roles'), 'app'), '1',"
-        f" Store(Path('{store.root}')), mirrors=Mirrors('http://m.example/d', 'http://m.example/s'))"
+        f" Store(Path('{store.root}')), Settings({settings.mirrors!r}))"
     )
     builder = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     assert ready.read_text() == "started\n"
@@ -178,29 +231,37 @@ def test_a_builder_that_is_ended_leaves_nothing_running(
     # The kernel ends what was started; the pidfd becomes readable then.
     assert select.select([handle], [], [], 30)[0]
     os.close(handle)
-    left = list(store.root.glob("install/1/.app.building-*"))
+    left = list(store.root.glob("layers/.*.making"))
     assert bool(left) == (ended_by == signal.SIGKILL)
     assert store.images() == []
     assert str(store.root) not in Path("/proc/self/mounts").read_text()
     failing(fake, "exit 3")
     with pytest.raises(ProgramFailed):
-        build_image(recipe, "1", store, mirrors=MIRRORS)
+        build_image(recipe, "1", store, settings)
     assert_nothing_but_the_log(store)
 
 
-def test_secrets_of_the_network_stay_out_of_the_arguments(
-    recipe: Recipe, store: Store, fake: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_secrets_of_the_network_stay_out_of_arguments_and_store(
+    recipe: Recipe,
+    store: Store,
+    settings: Settings,
+    fake: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    settings = tmp_path / "apt.conf"
-    settings.write_text('Acquire::http::Proxy "http://user:pw4711@proxy.example:3128";\n')
-    monkeypatch.setenv("APT_CONFIG", str(settings))
+    apt_conf = tmp_path / "apt.conf"
+    apt_conf.write_text('Acquire::http::Proxy "http://user:pw4711@proxy.example:3128";\n')
+    monkeypatch.setenv("APT_CONFIG", str(apt_conf))
     words = tmp_path / "words"
-    failing(fake, f'printf "%s\\n" "$@" > {words}; exit 1')
+    failing(fake, f'printf "%s\\n" "$@" > {words}; env >> {words}; exit 1')
     with pytest.raises(ProgramFailed):
-        build_image(recipe, "1", store, mirrors=MIRRORS)
+        build_image(recipe, "1", store, settings)
     assert "pw4711" not in words.read_text()
-    assert "deb http://mirror.example/security bookworm-security" in words.read_text()
-    assert "--include=hello,no-such-one\n" in words.read_text()
+    assert "--include=hello,other-one\n" in words.read_text()
+    for path in store.root.rglob("*"):
+        if path.is_file() and b"pw4711" in path.read_bytes():
+            # apt reads it there, and nobody else can.
+            assert path.stat().st_mode & 0o077 == 0, path
 
 
 def _running(command: bytes, *, under: int) -> list[int]:

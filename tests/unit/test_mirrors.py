@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from edeploy.errors import EdeployError
-from edeploy.images.mirrors import NoMirror, debian_sources, host_suite
+from edeploy.images.packages.mirrors import NoMirror, debian_sources, host_suite
 
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
 

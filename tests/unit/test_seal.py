@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from edeploy.errors import EdeployError
-from edeploy.images.seal import seal
+from edeploy.images.build.seal import seal
 from edeploy.names import BadName
+
+EPOCH = 1_700_000_000
 
 
 @pytest.fixture
@@ -25,7 +27,7 @@ def test_what_belongs_to_one_machine_goes(tree: Path) -> None:
             "var/lib/apt/lists/l", "etc/resolv.conf"]  # fmt: skip
     for name in [*gone, "etc/ssh/sshd_config"]:
         (tree / name).write_text("x")
-    seal(tree)
+    seal(tree, EPOCH)
     assert [name for name in gone if (tree / name).exists()] == []
     assert (tree / "etc/ssh/sshd_config").exists()
     assert (tree / "var/log/app").is_dir()
@@ -35,16 +37,60 @@ def test_what_belongs_to_one_machine_goes(tree: Path) -> None:
 
 def test_times_are_whole_seconds(tree: Path) -> None:
     os.utime(tree / "usr", ns=(5, 1_500_000_000))
-    seal(tree)
+    seal(tree, EPOCH)
     assert (tree / "usr").stat().st_mtime_ns == 1_000_000_000
     times = [path.lstat().st_mtime_ns for path in (tree, *tree.rglob("*"))]
     assert all(time % 10**9 == 0 for time in times)
 
 
+def test_what_the_build_wrote_has_times_of_its_content(tree: Path) -> None:
+    files = {"a": "one", "b": "two", "usr/a": "one"}
+    for name, content in files.items():
+        (tree / name).write_text(content)
+    (tree / "l").symlink_to("a")
+    (tree / "usr/old").write_text("from a package")
+    os.utime(tree / "usr/old", (EPOCH - 5, EPOCH - 5))
+    seal(tree, EPOCH)
+    times = {name: (tree / name).stat().st_mtime for name in files}
+    assert times["a"] == times["usr/a"] != times["b"]
+    assert max(times.values()) < EPOCH > (tree / "l").lstat().st_mtime
+    assert (tree / "usr/old").stat().st_mtime == EPOCH - 5
+    assert (tree / "usr").stat().st_mtime == EPOCH == (tree / "etc/.updated").stat().st_mtime
+    before = {path: path.lstat().st_mtime_ns for path in tree.rglob("*")}
+    seal(tree, EPOCH + 9)
+    assert before == {path: path.lstat().st_mtime_ns for path in tree.rglob("*")}
+
+
+PRIVATE_KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\n" + "b3BlbnNzaC1rZXktdjEAAAAA" * 3 + "\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (PRIVATE_KEY, "a private key"),
+        ("admin:$6$salt$" + "x" * 86 + ":1::\n", "the hash of a password"),
+        ("admin:$2y$10$" + "x" * 53 + "\n", "the hash of a password"),
+        ("u: $y$j9T$" + "x" * 22 + "$" + "x" * 43 + "\n", "the hash of a password"),
+    ],
+)
+def test_secrets_are_refused_wherever_they_are(tree: Path, content: str, what: str) -> None:
+    (tree / "etc/some").write_text(content)
+    with pytest.raises(EdeployError, match=f"/etc/some: {what}"):
+        seal(tree, EPOCH)
+
+
+def test_a_key_that_a_package_brings_is_no_secret(tree: Path) -> None:
+    (tree / "usr/example").write_text(PRIVATE_KEY)
+    (tree / "usr/manual").write_text("-----BEGIN PRIVATE KEY-----\nand so on\n")
+    (tree / "var/lib/dpkg/info").mkdir(parents=True)
+    (tree / "var/lib/dpkg/info/docs.list").write_text("/.\n/usr\n/usr/example\n")
+    seal(tree, EPOCH)
+
+
 def test_a_password_is_refused(tree: Path) -> None:
     (tree / "etc/shadow").write_text("root:*:1:::::\nadmin:$y$x:1:::::\n")
     with pytest.raises(EdeployError, match="account admin has a password"):
-        seal(tree)
+        seal(tree, EPOCH)
 
 
 def test_links_out_of_the_tree_are_not_followed(tree: Path, tmp_path: Path) -> None:
@@ -54,5 +100,5 @@ def test_links_out_of_the_tree_are_not_followed(tree: Path, tmp_path: Path) -> N
     (tree / "var/log").rmdir()
     (tree / "var/log").symlink_to(tmp_path / "host")
     with pytest.raises(BadName):
-        seal(tree)
+        seal(tree, EPOCH)
     assert (tmp_path / "host/file").exists()

@@ -15,10 +15,13 @@ SHARED = "/run/edeploy"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # A /dev of its own with the few nodes that packaging asks for: never the disks of this machine.
-# /tmp and /run are memory: nothing of a build stays there.
-_ENTER = """
+# /tmp and /run are memory: nothing of a build stays there. Names are looked up as on this machine;
+# the file for that is no part of an image.
+_MOUNTS = """
 set -eu
 root=$1 shared=$2; shift 2
+[ -e "$root/etc/resolv.conf" ] || [ -L "$root/etc/resolv.conf" ] ||
+    [ ! -e /etc/resolv.conf ] || cp /etc/resolv.conf "$root/etc/resolv.conf"
 mount -t proc proc "$root/proc"
 mount -t sysfs -o ro sysfs "$root/sys"
 mount -t tmpfs -o mode=0755 dev "$root/dev"
@@ -37,8 +40,9 @@ ln -s fd/1 "$root/dev/stdout"
 ln -s fd/2 "$root/dev/stderr"
 mount --bind "$shared" "$root/run/edeploy"
 mount -o remount,bind,ro "$root/run/edeploy"
-exec chroot "$root" "$@"
 """
+_ENTER = _MOUNTS + 'exec chroot "$root" "$@"'
+_STAY = _MOUNTS + 'exec "$@"'
 
 
 def isolated(argv: Sequence[str]) -> list[str]:
@@ -73,6 +77,25 @@ def in_chroot(
     The environment is empty but for PATH, HOME, LC_ALL and `env`: no secret of this process
     reaches a role's script. Raises like `run`.
     """
+    words = [_ENTER, "enter", str(root), str(shared), *_clean(argv, env)]
+    return run(isolated(["sh", "-c", *words]), timeout=timeout, log=log)
+
+
+def beside_chroot(
+    root: Path,
+    argv: Sequence[str],
+    *,
+    shared: Path,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    log: IO[str] | None = None,
+) -> Done:
+    """Run a program of this machine that itself starts others in the tree, all as `in_chroot`."""
+    words = [_STAY, "stay", str(root), str(shared), *_clean(argv, env)]
+    return run(isolated(["sh", "-c", *words]), timeout=timeout, log=log)
+
+
+def _clean(argv: Sequence[str], env: Mapping[str, str] | None) -> list[str]:
     settings = {
         "PATH": _PATH,
         "HOME": "/root",
@@ -80,6 +103,4 @@ def in_chroot(
         "DEBIAN_FRONTEND": "noninteractive",
         **(env or {}),
     }
-    words = ["env", "-i", *(f"{key}={value}" for key, value in settings.items()), *argv]
-    enter = ["sh", "-c", _ENTER, "enter", str(root), str(shared), *words]
-    return run(isolated(enter), timeout=timeout, log=log)
+    return ["env", "-i", *(f"{key}={value}" for key, value in settings.items()), *argv]

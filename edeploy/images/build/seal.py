@@ -1,7 +1,8 @@
-"""Takes out of a finished tree what belongs to one machine or one moment."""
+"""Takes out of a finished tree what belongs to one machine, one moment, or nobody else."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import stat
@@ -9,7 +10,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edeploy.errors import EdeployError
+from edeploy.images.build.secrets import refuse_secrets
 from edeploy.names import under
+
+SECOND = 10**9
+# What the build wrote itself gets a time in these years, by its content.
+_FIRST_TIME = 946_684_800
+_TIMES = 5 * 365 * 86_400
 
 # Paths are globs. Files go; of folders the content goes.
 _REMOVED = (
@@ -38,14 +45,20 @@ _REMOVED = (
 )
 _EMPTIED = ("run", "tmp", "var/tmp", "var/lib/apt/lists", "var/cache/apt")
 _LOGS = "var/log"
+_MARKS = ("etc/.updated", "var/.updated")
 _LOCKED = "*"
 
 
-def seal(tree: Path) -> None:
+def seal(tree: Path, epoch: int, *, own: Path | None = None) -> None:
     """Make `tree` fit for any machine: no identity, keys, lists, caches, logs; root locked.
 
-    Times become whole seconds: every archive format and file system keeps those. Raises
-    EdeployError when an account has a password.
+    Times are whole seconds, which every archive format and file system keeps. What is newer than
+    `epoch` (Unix seconds: the newest package's build) was made by this build, and its time would
+    only say when: folders and devices get `epoch`, files and links a time that follows from their
+    content, so that equal content has equal times and other content has others. `own` is what an
+    overlay has of its own; below it, all is sealed already.
+
+    Raises EdeployError for a password and for a private key.
     """
     for pattern in _REMOVED:
         folder, _, names = pattern.rpartition("/")
@@ -60,23 +73,28 @@ def seal(tree: Path) -> None:
         path.unlink()
     # Empty, not missing: systemd then makes an id without taking this for a first boot, which
     # would set all services again.
-    under(tree, "etc/machine-id").write_bytes(b"")
+    machine_id = under(tree, "etc/machine-id")
+    if not machine_id.exists() or machine_id.stat().st_size:
+        machine_id.write_bytes(b"")
     # The tree's own root was made by the builder, with its umask.
     tree.chmod(0o755)
     _lock_root(tree)
-    _whole_seconds(tree)
+    for mark in _MARKS:
+        path = under(tree, mark)
+        if path.parent.is_dir() and not path.exists():
+            path.touch(mode=0o644)
+    refuse_secrets(tree, own=own)
+    _settle_times(tree, epoch, own or tree)
     _nothing_to_update(tree)
 
 
 def _nothing_to_update(tree: Path) -> None:
     """Tell systemd that /etc and /var fit /usr: the first boot then has no users to make."""
-    usr = (tree / "usr").stat()
-    for folder in ("etc", "var"):
-        parent = under(tree, folder)
-        about = parent.stat()
-        (parent / ".updated").touch(mode=0o644)
-        os.utime(parent / ".updated", ns=(usr.st_mtime_ns, usr.st_mtime_ns))
-        os.utime(parent, ns=(about.st_mtime_ns, about.st_mtime_ns))
+    usr = (tree / "usr").stat().st_mtime_ns
+    for mark in _MARKS:
+        path = under(tree, mark)
+        if path.exists() and path.stat().st_mtime_ns != usr:
+            os.utime(path, ns=(usr, usr))
 
 
 def _remove(path: Path) -> None:
@@ -108,14 +126,38 @@ def _lock_root(tree: Path) -> None:
                 "Images carry no passwords: lock it in the role's script (passwd -l).",
             )
         lines.append(":".join((name, password, *rest)))
-    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    text = "".join(f"{line}\n" for line in lines)
+    if text != path.read_text(encoding="utf-8"):
+        path.write_text(text, encoding="utf-8")
 
 
-def _whole_seconds(tree: Path) -> None:
-    for where, folders, names in os.walk(os.fsencode(tree), topdown=False):
+def _settle_times(tree: Path, epoch: int, own: Path) -> None:
+    top, looked_at = os.fsencode(tree), os.fsencode(own)
+    for where, folders, names in os.walk(looked_at, topdown=False):
         for name in (*names, *folders, b""):
-            path = os.path.join(where, name) if name else where
-            about = os.lstat(path)
-            if about.st_mtime_ns % 10**9 and not stat.S_ISSOCK(about.st_mode):
-                whole = about.st_mtime_ns // 10**9 * 10**9
-                os.utime(path, ns=(whole, whole), follow_symlinks=False)
+            path = os.path.join(top, os.path.relpath(where, looked_at), name)
+            try:
+                about = os.lstat(path)
+            except FileNotFoundError:
+                # An overlay's note that the layer below has something that is gone.
+                continue
+            settled = _settled(path, about, epoch) * SECOND
+            if about.st_mtime_ns != settled and not stat.S_ISSOCK(about.st_mode):
+                os.utime(path, ns=(settled, settled), follow_symlinks=False)
+
+
+def _settled(path: bytes, about: os.stat_result, epoch: int) -> int:
+    """The time (Unix seconds) that a path gets."""
+    now = about.st_mtime_ns // SECOND
+    if now <= epoch:
+        return now
+    if stat.S_ISLNK(about.st_mode):
+        return _time_of(hashlib.sha256(os.readlink(path)).digest())
+    if stat.S_ISREG(about.st_mode):
+        with open(path, "rb") as stream:
+            return _time_of(hashlib.file_digest(stream, "sha256").digest())
+    return epoch
+
+
+def _time_of(digest: bytes) -> int:
+    return _FIRST_TIME + int.from_bytes(digest[:8], "big") % _TIMES

@@ -62,17 +62,25 @@ def host_suite(etc: Path = ETC) -> str:
 
 
 def debian_sources(
-    suite: str, *, mirror: str = "", security_mirror: str = "", etc: Path = ETC
+    suite: str,
+    *,
+    mirror: str = "",
+    security_mirror: str = "",
+    keyring: str = "",
+    etc: Path = ETC,
 ) -> list[Source]:
     """The release, its updates and its security updates.
 
-    `mirror` and `security_mirror` replace what this machine's apt sources say. Raises NoMirror,
-    and EdeployError for a mirror address with credentials in it.
+    `mirror` and `security_mirror` replace what this machine's apt sources say; `keyring` has
+    their key when it is not Debian's. Raises NoMirror, and EdeployError for a mirror's address
+    with credentials in it.
     """
     known = [source for source in _host_sources(etc) if _is_debian(source)]
-    archive = _archive(suite, mirror, known, etc)
+    archive = Source(mirror, suite, COMPONENTS, keyring) if mirror else _archive(suite, known, etc)
     found = [archive, replace(archive, suite=f"{suite}-updates")]
-    security = Source(security_mirror, "", COMPONENTS) if security_mirror else _security(known)
+    security = _security(known)
+    if security_mirror:
+        security = Source(security_mirror, "", COMPONENTS, keyring)
     if security:
         found.append(replace(security, suite=f"{suite}-security", components=COMPONENTS))
     for source in found:
@@ -80,9 +88,7 @@ def debian_sources(
     return found
 
 
-def _archive(suite: str, mirror: str, known: list[Source], etc: Path) -> Source:
-    if mirror:
-        return Source(mirror, suite, COMPONENTS)
+def _archive(suite: str, known: list[Source], etc: Path) -> Source:
     updated = {source.url for source in known if source.suite.endswith("-updates")}
     plain = [source for source in known if not re.search("[-/]", source.suite)]
     # A third party may name its suite like Debian's; Debian's own archive has updates as well.

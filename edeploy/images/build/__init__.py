@@ -1,0 +1,1 @@
+"""From recipe to image: layers over each other, the finished tree, its archive and papers."""

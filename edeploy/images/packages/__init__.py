@@ -1,0 +1,1 @@
+"""Packages of trees: where they come from, which are needed, and how they get there."""
