@@ -1,7 +1,7 @@
 """Leases: a quota slot and a CMDB entry, taken together at the match, spent or given back."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 
 from sqlalchemy import select
@@ -72,6 +72,8 @@ def choose_lease(
             before = offered[: offered.index(candidate)]
             why, exhausted = _explained(session, machine, before, offered, candidate)
             why.append(f"{candidate.profile.name}: yes" + (f", {hand.told}" if hand.told else ""))
+            names = {one.profile.name for one in offered}
+            _let_go(session, machine, candidate.profile, hand, names, now)
             lease = _lease(session, machine, candidate.profile, hand, own, now)
             return Choice(lease, tuple(why), tuple(exhausted))
     if own is not None and own.state == "held":
@@ -185,7 +187,7 @@ def _check_quota(session: Session, machine: Machine, profile: Profile) -> None:
 def _lease(
     session: Session, machine: Machine, profile: Profile, hand: Hand, own: Lease | None, now: float
 ) -> Lease:
-    """Write it down: the lease, and the entry in its hands; all else of the machine ends."""
+    """Write it down: the lease, and the entry in its hands."""
     if own is not None and own.profile != profile.name:
         close(session, own, now=now)
         revoke(session, machine.id, set(Kind), now=now)
@@ -205,13 +207,29 @@ def _lease(
     return lease
 
 
+def _let_go(
+    session: Session,
+    machine: Machine,
+    profile: Profile,
+    hand: Hand,
+    profiles: Collection[str],
+    now: float,
+) -> None:
+    """End what the machine holds besides, but for what it was given of another profile.
+
+    And but for entries of a profile that is not in `profiles`: its files have an error just now,
+    which must not cost the machine its address.
+    """
+    for other in holdings.of_machine(session, machine):
+        given = other.profile != profile.name and other.origin != Origin.MATCH
+        lost = other.lasting and other.profile not in profiles
+        if other is not hand.held and not given and not lost:
+            holdings.end(session, other, f"it has an entry of {profile.name} now", now=now)
+
+
 def _holding(
     session: Session, machine: Machine, profile: Profile, hand: Hand, now: float
 ) -> Holding | None:
-    for other in holdings.of_machine(session, machine):
-        given = other.profile != profile.name and other.origin != Origin.MATCH
-        if other is not hand.held and not given:
-            holdings.end(session, other, f"it has an entry of {profile.name} now", now=now)
     if hand.held is not None:
         if hand.claim is not None:
             holdings.renew(session, hand.held, profile.name, hand.claim)

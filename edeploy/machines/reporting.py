@@ -80,7 +80,7 @@ def _match(
     if choice.lease is None:
         if State(machine.state) is State.RESERVED:
             move(session, machine, Verb.UNMATCH, f"no profile fits any more\n{why}", now=now)
-        elif machine.why != why:
+        elif machine.why != why and not choice.exhausted:
             note(session, "no-match", why, now=now, machine=machine)
         machine.why = why
         machine.profile = None

@@ -159,7 +159,7 @@ def test_nothing_left_is_the_reason_and_no_mismatch(house: House) -> None:
     assert (answer.do, answer.why) == ("wait", line)
     shown = house.machine(3)
     assert (shown["state"], shown["reason"], shown["exhausted"]) == ("discovered", line, [line])
-    assert house.events(3, "exhausted") == [line]
+    assert (house.events(3, "exhausted"), house.events(3, "no-match")) == ([line], [])
     house.later(11)
     assert house.report(3).do == "install"
     assert house.machine(3)["reason"] is None
@@ -229,6 +229,20 @@ def test_another_profile_ends_what_was_held_of_the_first(house: House) -> None:
     house.state(("db", 1), ("web", 1))
     assert address(house.install(1)) == "10.9.0.1"
     assert set(house.holders("web").values()) == {None}
+
+
+def test_a_profile_with_an_error_costs_nobody_the_address(house: House) -> None:
+    house.install(1)
+    house.profile("spare", None)
+    house.state(("web", "*"), ("spare", "*"))
+    house.order("reinstall", 1)
+    good = (house.folder / "web.cmdb").read_text()
+    (house.folder / "web.cmdb").write_text("[{'ip': ]")
+    assert house.report(1).why == "spare: yes"
+    (house.folder / "web.cmdb").write_text(good)
+    assert address(house.install(2)) == "10.0.0.2"
+    house.later(11)  # nobody redeemed the lease of spare
+    assert address(house.install(1)) == "10.0.0.1"
 
 
 def test_files_are_never_written(house: House) -> None:
