@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from edeploy.errors import EdeployError
 from edeploy.health.evidence import (
@@ -23,6 +23,7 @@ from edeploy.inventory.items import BadReport, parse_report
 MAX_DOCUMENT_BYTES = 64 << 20
 _MAX_TEXT = 500
 _MAX_LINES = 200
+_MAX_STAGES = 20_000
 _MAX_POINTS = 10_000
 
 Object = Mapping[str, object]
@@ -35,8 +36,8 @@ class BadDocument(EdeployError):
 def take_document(name: str, data: bytes, reports: Reports) -> None:
     """Take in a JSON object: a machine, or `{"machines": [machine, …]}`. Raises BadDocument.
 
-    A machine has `report` (rows of items) or `node`, and may have `group`, `results`, `errors`,
-    `links`, `counters`, `traces`, `commands`.
+    A machine has `report` (rows of items) or `node`, and may have `group`, `results`, `stages`,
+    `errors`, `links`, `counters`, `traces`, `commands`.
     """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise BadDocument(f"larger than {MAX_DOCUMENT_BYTES} bytes")
@@ -61,12 +62,20 @@ def _take_machine(name: str, machine: object, reports: Reports) -> None:
     if not isinstance(machine, dict):
         gatherer.unreadable(name, f"a {type(machine).__name__}, not a machine")
         return
+    stages = _objects(machine.get("stages"), _MAX_STAGES)
     record = Record(
         errors=_texts(machine.get("errors")),
+        skipped=_skipped(stages),
+        tools=_each_once(_text(stage.get("tool")) for stage in stages),
         links=tuple(map(_link, _objects(machine.get("links")))),
         counters=tuple(map(_counter, _objects(machine.get("counters")))),
         traces=tuple(map(_trace, _objects(machine.get("traces")))),
-        commands=_texts(machine.get("commands")),
+        commands=_each_once(
+            [
+                *_texts(machine.get("commands")),
+                *(line for stage in stages for line in _texts(stage.get("commands"))),
+            ]
+        ),
     )
     number = _number(name, machine, record, reports)
     if number is None:
@@ -139,10 +148,23 @@ def _texts(value: object) -> tuple[str, ...]:
     return tuple(map(_text, value[:_MAX_LINES])) if isinstance(value, list) else ()
 
 
-def _objects(value: object) -> list[Object]:
+def _objects(value: object, most: int = _MAX_LINES) -> list[Object]:
     if not isinstance(value, list):
         return []
-    return [one for one in value[:_MAX_LINES] if isinstance(one, dict)]
+    return [one for one in value[:most] if isinstance(one, dict)]
+
+
+def _skipped(stages: list[Object]) -> tuple[str, ...]:
+    """The stages that do not apply to the machine or were not wanted, with their reasons."""
+    return _each_once(
+        f"{_text(stage.get('name'))}: {_text(stage.get('reason'))}"
+        for stage in stages
+        if stage.get("state") == "skipped"
+    )
+
+
+def _each_once(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(text for text in texts if text))[:_MAX_LINES]
 
 
 def _link(about: Object) -> Link:

@@ -57,9 +57,14 @@ class CounterChange:
 
 @dataclass(frozen=True)
 class Record:
-    """What else a machine's own results say. `errors` are hard: wrong results, failing parts."""
+    """What else a machine's own results say. `errors` are hard: wrong results, failing parts.
+
+    `skipped` are stages that were not made, each with its reason; `tools` the versions of programs.
+    """
 
     errors: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()
     counters: tuple[CounterChange, ...] = ()
     traces: tuple[Trace, ...] = ()

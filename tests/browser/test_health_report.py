@@ -63,7 +63,15 @@ def fleet(size: int) -> Analysis:
         machine = {
             "report": rows(number, 2 if number == 0 else 8),
             "results": results,
-            "commands": [f"fio --filename=/dev/sda {NASTY}"],
+            "stages": [
+                {
+                    "name": "disk/sda",
+                    "state": "done",
+                    "tool": "fio-3.33",
+                    "commands": [f"fio --filename=/dev/sda {NASTY}"],
+                },
+                {"name": "network/eth1", "state": "skipped", "reason": "no link"},
+            ],
             "links": [{"name": "pcie 0000:3b:00.0", "now": "8.0 GT/s x4", "can": "8.0 GT/s x8"}],
             "counters": [{"name": "edac/mc0/ce", "before": 0, "after": number}],
             "traces": [{"name": "cpu/temperature", "unit": "°C", "points": [41, 55, 60, 58]}],
@@ -139,7 +147,14 @@ def test_a_ticket_leads_to_its_card(report: Tab) -> None:
     assert card.count() == 1
     assert card.locator("svg polyline").is_visible()
     body = card.inner_text()
-    for told in ("edac/mc0/ce", "8.0 GT/s x4", "cpu/temperature", NASTY):
+    for told in (
+        "edac/mc0/ce",
+        "8.0 GT/s x4",
+        "cpu/temperature",
+        "network/eth1: no link",
+        "fio-3.33",
+        NASTY,
+    ):
         assert told in body
 
 
