@@ -194,5 +194,7 @@ def test_the_list_says_since_when_and_why(house: House) -> None:
             "since": 5_000.0,
             "why": "matched",
             "lasting": True,
+            "origin": "match",
+            "copy": 0,
         }
     ]
