@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import Field, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import Field, asdict, dataclass, field, fields
 from pathlib import Path
 
 from edeploy.match.literals import read_bytes
@@ -13,6 +14,9 @@ from edeploy.match.problems import BadFile, Problem
 LONGEST_DEADLINE = 7 * 24 * 60
 MAX_BYTES = 16 << 10
 """Python's reader takes minutes over a key of a million parts, `a.a.a.…`."""
+
+TESTS = ("none", "quick", "full", "burn", "lab")
+"""What a machine may have to pass before it is installed."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,14 @@ class ProfileSettings:
     kernel_arguments: str = field(
         default="", metadata={"doc": "kernel arguments of the installed system"}
     )
+    health: str = field(
+        default="none",
+        metadata={
+            "choices": TESTS,
+            "doc": "the health test that a machine has to pass before it is installed"
+            " (`lab`: short, for virtual machines)",
+        },
+    )
 
 
 def read_settings(path: Path) -> ProfileSettings:
@@ -63,15 +75,29 @@ def read_settings(path: Path) -> ProfileSettings:
         raise BadFile([Problem(path, 1, 1, "is not UTF-8 text, or nested too deeply")]) from error
     except ValueError as error:  # dates that are none, numbers of thousands of digits
         raise BadFile([Problem(path, 1, 1, f"holds a value that is none: {error}")]) from error
-    known = {one.name: one for one in fields(ProfileSettings)}
-    problems = []
-    for name, value in given.items():
-        wrong = _wrong(known[name], value) if name in known else _unknown(known)
-        if wrong:
-            problems.append(Problem(path, _line(data, name), 1, f"{name}: {wrong}"))
+    problems = [
+        Problem(path, _line(data, name), 1, f"{name}: {wrong}")
+        for name, value in given.items()
+        if (wrong := wrong_setting(name, value))
+    ]
     if problems:
         raise BadFile(problems)
     return ProfileSettings(**given)
+
+
+def wrong_setting(name: object, value: object) -> str:
+    """What is wrong with a setting of that name and value; empty text when nothing is."""
+    known = {one.name: one for one in fields(ProfileSettings)}
+    if not isinstance(name, str) or name not in known:
+        return _unknown(known)
+    return _wrong(known[name], value)
+
+
+def over(settings: ProfileSettings, more: Mapping[str, object]) -> ProfileSettings:
+    """The settings with others in their place, which were found good."""
+    values = asdict(settings)
+    values.update(more)
+    return ProfileSettings(**values)
 
 
 def _wrong(setting: Field[object], value: object) -> str:

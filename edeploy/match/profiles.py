@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,14 +15,14 @@ from edeploy.match.literals import Literal, read_literal
 from edeploy.match.problems import BadFile
 from edeploy.match.problems import Problem as Problem
 from edeploy.match.profile_settings import ProfileSettings as ProfileSettings
-from edeploy.match.profile_settings import read_settings
+from edeploy.match.profile_settings import over, read_settings, wrong_setting
 from edeploy.match.scripts import ImageUse, read_script
 from edeploy.match.solver import Match, Mismatch
 from edeploy.match.specs_module import ENDING, SpecsModule, read_module
 from edeploy.names import BadName, checked
 
 STATE = "state"
-_FORM = "`state` is a list of (name, quota), quota a number or '*'."
+_FORM = "`state` is a list of (name, quota), quota a number or '*'; settings may follow in {}."
 _T = TypeVar("_T")
 
 
@@ -55,11 +55,12 @@ class Profiles:
 
 @dataclass(frozen=True)
 class Row:
-    """A line of `state`."""
+    """A line of `state`; its `settings` win over those of NAME.toml."""
 
     name: str
     quota: int | None
     place: Literal
+    settings: Mapping[str, object] = field(default_factory=dict)
 
 
 def load_profiles(folder: Path) -> Profiles:
@@ -123,15 +124,15 @@ def load_profile(folder: Path, row: Row) -> Profile:
     if problems or specs is None or script is None or settings is None:
         raise BadFile(problems)
     return Profile(
-        row.name,
-        specs,
-        cmdb or None,
-        script.source,
-        script.path,
-        row.quota,
-        settings,
-        script.uses,
-        module,
+        name=row.name,
+        specs=specs,
+        cmdb=cmdb or None,
+        configure=script.source,
+        configure_path=script.path,
+        quota=row.quota,
+        settings=over(settings, row.settings),
+        uses=script.uses,
+        module=module,
     )
 
 
@@ -162,13 +163,27 @@ def rules_at(path: Path) -> tuple[Specs, SpecsModule | None]:
 
 def _row(literal: Literal) -> Row:
     value = literal.value
-    if not isinstance(value, (list, tuple)) or len(value) != 2 or not isinstance(value[0], str):
+    if not isinstance(value, (list, tuple)) or len(value) not in (2, 3):
+        raise BadFile([literal.problem("is no (name, quota)")])
+    if not isinstance(value[0], str):
         raise BadFile([literal.problem("is no (name, quota)")])
     try:
         name = checked(value[0], "profile")
     except BadName as error:
         raise BadFile([literal.problem(error.message)]) from error
-    return Row(name, _quota(value[1], literal.parts()[1]), literal)
+    parts = literal.parts()
+    settings = _settings(value[2], parts[2]) if len(value) > 2 else {}
+    return Row(name, _quota(value[1], parts[1]), literal, settings)
+
+
+def _settings(value: object, place: Literal) -> dict[str, object]:
+    """The settings in a line of `state`: `{'health': 'quick'}`."""
+    if not isinstance(value, dict):
+        raise BadFile([place.problem("is no {} with settings, such as {'health': 'quick'}")])
+    for name, wanted in value.items():
+        if wrong := wrong_setting(name, wanted):
+            raise BadFile([place.problem(f"{name}: {wrong}")])
+    return value
 
 
 def _quota(value: object, place: Literal) -> int | None:

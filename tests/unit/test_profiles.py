@@ -154,3 +154,19 @@ def test_the_reference_page_has_every_setting() -> None:
     page = (ROOT / "docs" / "reference" / "profiles.md").read_text()
     for setting in fields(ProfileSettings):
         assert f"| `{setting.name}` | " in page
+
+
+def test_settings_in_a_line_of_state(tmp_path: Path) -> None:
+    (tmp_path / "state").write_text(
+        "[('web', '*', {'health': 'full'}), ('db', 1, {'health': 'slow'}), ('x', 1, 'quick')]"
+    )
+    for name in ("web", "db", "x"):
+        (tmp_path / f"{name}.specs").write_text("[('system', 'product', 'vendor', 'Makers')]")
+        (tmp_path / f"{name}.configure").write_text("set_role('web', '1', disk='sda')\n")
+    (tmp_path / "web.toml").write_text('health = "quick"\nfetch = "rsync"\n')
+    found = load_profiles(tmp_path)
+    [web] = found.profiles
+    assert web.settings == ProfileSettings(fetch="rsync", health="full")
+    told = [str(problem) for problem in found.problems]
+    assert any("health: must be one of none, quick, full, burn, lab" in line for line in told)
+    assert any("such as {'health': 'quick'}" in line for line in told)
