@@ -37,7 +37,7 @@ def take_document(name: str, data: bytes, reports: Reports) -> None:
     """Take in a JSON object: a machine, or `{"machines": [machine, …]}`. Raises BadDocument.
 
     A machine has `report` (rows of items) or `node`, and may have `group`, `results`, `stages`,
-    `errors`, `links`, `counters`, `traces`, `commands`.
+    `errors`, `warnings`, `links`, `counters`, `traces`, `commands`: see docs/reference/health.md.
     """
     if len(data) > MAX_DOCUMENT_BYTES:
         raise BadDocument(f"larger than {MAX_DOCUMENT_BYTES} bytes")
@@ -62,24 +62,34 @@ def _take_machine(name: str, machine: object, reports: Reports) -> None:
     if not isinstance(machine, dict):
         gatherer.unreadable(name, f"a {type(machine).__name__}, not a machine")
         return
+    number = _number(name, machine, reports)
+    if number is not None:
+        take_measured(number, machine, gatherer)
+
+
+def take_measured(number: int, machine: Object, gatherer: Gatherer) -> None:
+    """Take in what the test of a known machine says: results, and all that came with them."""
     stages = _objects(machine.get("stages"), _MAX_STAGES)
-    record = Record(
-        errors=_texts(machine.get("errors")),
-        skipped=_skipped(stages),
-        tools=_each_once(_text(stage.get("tool")) for stage in stages),
-        links=tuple(map(_link, _objects(machine.get("links")))),
-        counters=tuple(map(_counter, _objects(machine.get("counters")))),
-        traces=tuple(map(_trace, _objects(machine.get("traces")))),
-        commands=_each_once(
-            [
-                *_texts(machine.get("commands")),
-                *(line for stage in stages for line in _texts(stage.get("commands"))),
-            ]
+    gatherer.record(
+        number,
+        Record(
+            errors=_texts(machine.get("errors")),
+            missing=_missing(stages),
+            skipped=_skipped(stages),
+            tools=_each_once(_text(stage.get("tool")) for stage in stages),
+            links=tuple(map(_link, _objects(machine.get("links")))),
+            counters=tuple(map(_counter, _objects(machine.get("counters")))),
+            traces=tuple(map(_trace, _objects(machine.get("traces")))),
+            commands=_each_once(
+                [
+                    *_texts(machine.get("commands")),
+                    *(line for stage in stages for line in _texts(stage.get("commands"))),
+                ]
+            ),
         ),
     )
-    number = _number(name, machine, record, reports)
-    if number is None:
-        return
+    for warning in _texts(machine.get("warnings")):
+        gatherer.remark(number, warning)
     results = machine.get("results", [])
     if not isinstance(results, list):
         gatherer.remark(number, "`results` is not a list: left out")
@@ -88,12 +98,12 @@ def _take_machine(name: str, machine: object, reports: Reports) -> None:
         _take_result(number, result, gatherer)
 
 
-def _number(name: str, machine: Object, record: Record, reports: Reports) -> int | None:
+def _number(name: str, machine: Object, reports: Reports) -> int | None:
     gatherer = reports.gatherer
     rows = machine.get("report")
     if rows:
         try:
-            return reports.take(name, parse_report(json.dumps(rows).encode()), record)
+            return reports.take(name, parse_report(json.dumps(rows).encode()))
         except BadReport as error:
             gatherer.unreadable(name, error.message)
             return None
@@ -101,9 +111,7 @@ def _number(name: str, machine: Object, record: Record, reports: Reports) -> int
     if not node or len(node) > MAX_NAME:
         gatherer.unreadable(name, "neither a `report` nor a `node` says which machine this is")
         return None
-    number = gatherer.machine(node, _text(machine.get("group")))
-    gatherer.record(number, record)
-    return number
+    return gatherer.machine(node, _text(machine.get("group")))
 
 
 def _take_result(number: int, result: object, gatherer: Gatherer) -> None:
@@ -165,6 +173,15 @@ def _skipped(stages: list[Object]) -> tuple[str, ...]:
 
 def _each_once(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(text for text in texts if text))[:_MAX_LINES]
+
+
+def _missing(stages: list[Object]) -> tuple[str, ...]:
+    """The stages that should have a result and have none, each once, with the first reason."""
+    found: dict[str, str] = {}
+    for stage in stages:
+        if stage.get("state") == "missing":
+            found.setdefault(_text(stage.get("name")), _text(stage.get("reason")))
+    return tuple(f"{name}: {reason}" if reason else name for name, reason in found.items())
 
 
 def _link(about: Object) -> Link:

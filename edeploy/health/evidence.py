@@ -59,10 +59,12 @@ class CounterChange:
 class Record:
     """What else a machine's own results say. `errors` are hard: wrong results, failing parts.
 
-    `skipped` are stages that were not made, each with its reason; `tools` the versions of programs.
+    `missing` are the stages that should have a result and have none, `skipped` those that were not
+    made, each with its reason; `tools` the versions of programs.
     """
 
     errors: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     links: tuple[Link, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -148,10 +149,18 @@ def _against_norm(
 
 
 def errors(evidence: Evidence) -> Iterator[Finding]:
-    """Hard errors that a machine's own results tell: they need no statistics."""
+    """What a machine's own results tell without statistics: hard errors, and missing stages."""
     for number, machine in enumerate(evidence.machines):
         for error in machine.record.errors:
-            yield Finding(number, Verdict.FAIL, Component.OTHER, said=error)
+            yield Finding(number, Verdict.FAIL, _part(error), said=error)
+        for stage in machine.record.missing:
+            yield Finding(number, Verdict.NO_DATA, _part(stage), said=f"no result of {stage}")
+
+
+def _part(text: str) -> Component:
+    """The part that a sentence begins with: `disk/sda: …`, `memory …`."""
+    word = re.split(r"[^a-z]", text.lower(), maxsplit=1)[0]
+    return next((part for part in Component if part.value == word), Component.OTHER)
 
 
 def missing(evidence: Evidence, blocks: Iterable[Judged]) -> Iterator[Finding]:

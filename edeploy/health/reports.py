@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from edeploy.health.evidence import Gatherer, Record, clean
+from edeploy.health.evidence import Gatherer, clean
 from edeploy.health.facts import facts_of
 from edeploy.health.measurements import Better, Component, Metric
 from edeploy.inventory.identity import Identity, identify
@@ -28,8 +28,6 @@ _NOISY = "2 to 14 % apart between equal machines: says nothing about one"
 _TWICE = "the same measurement as …_KBps, coarser"
 _CLOCK = "tells the clock's rate, not work done"
 
-_NOTHING = Record()
-
 
 @dataclass
 class Reports:
@@ -42,7 +40,7 @@ class Reports:
         self._runs: dict[int, list[Report]] = {}
         self._names: dict[str, int] = {}
 
-    def take(self, name: str, report: Report, record: Record = _NOTHING) -> int:
+    def take(self, name: str, report: Report) -> int:
         """Take in one report; `name` is its file's. The number of its machine."""
         identity = identify(report)
         number = self._number(name, identity)
@@ -52,7 +50,6 @@ class Reports:
             return number
         earlier.append(report)
         self.gatherer.describe(number, facts_of(report, clean(identity.serial or "")))
-        self.gatherer.record(number, record)
         self._measurements(number, report, self.gatherer.run(str(len(earlier))))
         return number
 

@@ -12,7 +12,7 @@ def as_json(analysis: Analysis) -> str:
     """The document. Losses are shares of the median (0.1 is 10 % worse); null is not known."""
     document = {
         "groups": [_group(one, analysis) for one in analysis.groups.groups],
-        "verdicts": [_verdict(one, analysis) for one in analysis.judgements],
+        "verdicts": [verdict_entry(one, analysis) for one in analysis.judgements],
         "detectable": [_detectable(one) for one in analysis.detectable],
     }
     return json.dumps(document, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
@@ -32,7 +32,8 @@ def _group(group: PartsGroup, analysis: Analysis) -> dict[str, object]:
     }
 
 
-def _verdict(judgement: Judgement, analysis: Analysis) -> dict[str, object]:
+def verdict_entry(judgement: Judgement, analysis: Analysis) -> dict[str, object]:
+    """One machine's verdict."""
     told = judgement.comparison
     return {
         "node": analysis.evidence.machines[judgement.machine].node,
