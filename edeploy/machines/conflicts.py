@@ -5,6 +5,7 @@ from sqlalchemy.orm import Session
 
 from edeploy.inventory.changes import changes, summary
 from edeploy.inventory.identity import identify
+from edeploy.machines import testing
 from edeploy.machines.enrolment import remember
 from edeploy.machines.holdings import end, of_machine
 from edeploy.machines.records import find, live_lease, note
@@ -35,6 +36,7 @@ def same(session: Session, name: str, other: str, *, now: float) -> Machine:
         session.execute(delete(IdentityPart).where(IdentityPart.machine_id == gone.id))
         remember(stays, identify(said), now=now)
         stays.last_seen, stays.address = gone.last_seen, gone.address
+    testing.end_test(session, gone, f"its machine is {stays.name}", now=now)
     _hand_over(session, gone, stays, now)
     text = f"an operator says that {gone.name} is this machine; its record is part of this one"
     note(session, "same", text, now=now, machine=stays)

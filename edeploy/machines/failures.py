@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from edeploy.machines import attempts
+from edeploy.machines import attempts, testing
 from edeploy.machines.leases import give_back
 from edeploy.machines.records import live_lease, move
 from edeploy.machines.schema import Machine, Phase
@@ -54,6 +54,11 @@ def _end(session: Session, machine: Machine, now: float) -> None:
         if lease is not None:
             give_back(session, lease, now=now)
         move(session, machine, Verb.EXPIRE, "the agent never began: lease given back", now=now)
+        return
+    if state is State.TESTING:
+        test_failed = testing.expire(session, machine, now=now)
+        if test_failed is not None:
+            fail(session, machine, test_failed, phase=None, now=now)
         return
     phase = _open_phase(session, machine)
     if phase is None:

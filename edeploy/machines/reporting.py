@@ -1,7 +1,7 @@
 """What happens when a machine reports: enrolled, matched, leased, and told what to do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from sqlalchemy.orm import Session
@@ -9,7 +9,8 @@ from sqlalchemy.orm import Session
 from edeploy import timeouts
 from edeploy.inventory.identity import identify
 from edeploy.inventory.items import Report
-from edeploy.machines import attempts
+from edeploy.machines import attempts, testing
+from edeploy.machines.clearance import wanted_test
 from edeploy.machines.credentials import Kind, mint, revoke
 from edeploy.machines.database import Database
 from edeploy.machines.enrolment import enrol
@@ -18,13 +19,14 @@ from edeploy.machines.policy import Policy, on_failure, on_success
 from edeploy.machines.records import live_lease, move, note, standing
 from edeploy.machines.schema import Attempt, Lease, Machine
 from edeploy.machines.states import Boot, State, Verb, boot
+from edeploy.machines.testing import TestOrder
 
-Order = Literal["install", "wait", "hold", "local"]
+Order = Literal["install", "test", "wait", "hold", "local"]
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the agent is to do. `token` only with `install`."""
+    """What the agent is to do. `token` only with `install` and `test`."""
 
     machine: str
     state: str
@@ -34,6 +36,7 @@ class Answer:
     retry_seconds: int
     on_success: str
     on_failure: str
+    test: TestOrder | None = None
 
 
 def take_report(
@@ -61,7 +64,7 @@ def take_report(
             case State.INSTALLING if boot(standing(session, machine)) is Boot.RAMDISK:
                 return _again(session, machine, attempt, policy, now)
             case State.TESTING:
-                return _answer(machine, None, "wait", "its hardware is being tested", policy)
+                return _test(session, machine, attempt, policy, now)
             case _:
                 return _stay_away(session, machine, policy, now)
 
@@ -91,6 +94,11 @@ def _match(
     machine.profile = lease.profile
     hostname = lease.vars.get("hostname")
     machine.hostname = hostname if isinstance(hostname, str) else None
+    wanted = wanted_test(session, machine, lease, now=now)
+    if wanted is not None:
+        text = f"{lease.profile} wants it to pass a {wanted} test first"
+        testing.begin(session, machine, wanted, text, policy, now=now)
+        return _test(session, machine, attempt, policy, now)
     if State(machine.state) is State.DISCOVERED:
         move(session, machine, Verb.MATCH, why, now=now, deadline=deadline)
     else:
@@ -98,6 +106,21 @@ def _match(
     attempt.lease_id = lease.id
     token = mint(session, Kind.TOKEN, lease, attempt, now=now)
     return _answer(machine, lease, "install", why, policy, token)
+
+
+def _test(
+    session: Session, machine: Machine, attempt: Attempt, policy: Policy, now: float
+) -> Answer:
+    """Measure, or wait for the judgement of what was measured; the lease is held meanwhile."""
+    lease = live_lease(session, machine)
+    attempt.lease_id = lease.id if lease else None
+    handed = testing.hand_out(session, machine, policy, now=now)
+    test = testing.latest(session, machine)
+    if handed is None:
+        return _answer(machine, lease, "wait", test.reason if test else "", policy)
+    order, secret = handed
+    why = test.why if test else ""
+    return replace(_answer(machine, lease, "test", why, policy, secret), test=order)
 
 
 def _tell_exhausted(session: Session, machine: Machine, choice: Choice, now: float) -> None:
@@ -133,6 +156,9 @@ def _stay_away(session: Session, machine: Machine, policy: Policy, now: float) -
     why = machine.hold or f"it is {machine.state}"
     if machine.failed_reason and not machine.hold:
         why = f"it failed in {machine.failed_phase or machine.failed_from}: {machine.failed_reason}"
+    elif State(machine.state) is State.REJECTED and not machine.hold:
+        test = testing.latest(session, machine)
+        why = f"it is rejected: {test.reason}" if test else why
     return _answer(machine, None, "hold", why, policy)
 
 

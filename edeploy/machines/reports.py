@@ -54,6 +54,12 @@ def history(session: Session, machine: Machine) -> Sequence[ReportRow]:
     ).all()
 
 
+def newest_number(session: Session, machine: Machine) -> int | None:
+    """The number of the newest kept report: it grows when the hardware changes."""
+    rows = history(session, machine)
+    return rows[0].id if rows else None
+
+
 def last_report(session: Session, machine: Machine) -> Report | None:
     """What the machine said last about its hardware."""
     rows = history(session, machine)

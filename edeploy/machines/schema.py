@@ -44,6 +44,7 @@ class Machine(Base):
     power: Mapped[str | None]
     on_success: Mapped[str | None]  # an operator's choice for this machine, over the profile's
     on_failure: Mapped[str | None]
+    health: Mapped[str | None]  # the test that an operator wants of it, over the profile's
 
     identities: Mapped[list["IdentityPart"]] = relationship(
         back_populates="machine", cascade="all, delete-orphan"
@@ -225,6 +226,67 @@ class Event(Base):
     kind: Mapped[str]
     state: Mapped[str | None]  # after the event
     text: Mapped[str]
+
+
+class HealthTest(Base):
+    """One health test of a machine, with its re-tests, until it is judged.
+
+    `running`: the machine measures, or will; `waiting`: its results are in, to be judged;
+    then `passed`, `rejected`, or `ended` without a verdict.
+    """
+
+    __tablename__ = "health_tests"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
+    profile: Mapped[str]  # quick, full, burn, lab
+    why: Mapped[str]  # who wants it
+    state: Mapped[str] = mapped_column(index=True)
+    report: Mapped[int | None]  # number of the hardware report that it is of
+    go: Mapped[bool] = mapped_column(default=False)  # judged although few of its kind are known
+    began: Mapped[float]
+    ended: Mapped[float | None]
+    verdict: Mapped[str | None]  # the comparison's word
+    reason: Mapped[str] = mapped_column(default="")  # in one sentence
+    evidence: Mapped[JsonObject | None]  # the judgement: metric, loss, z, n, ...
+    campaign: Mapped[JsonObject | None]  # which disks may be written, in a person's words
+
+
+class HealthRound(Base):
+    """Runs that a machine was told to make in one go: the first, or a re-test of a suspect."""
+
+    __tablename__ = "health_rounds"
+    __table_args__ = (Index("one_round_a_number", "test_id", "number", unique=True),)
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    test_id: Mapped[int] = mapped_column(ForeignKey("health_tests.id"))
+    number: Mapped[int]
+    first_run: Mapped[int]
+    runs: Mapped[int]
+    seed: Mapped[int]
+    only: Mapped[JsonObject]  # {"stages": [...]}; empty: all
+    sha256: Mapped[str | None] = mapped_column(unique=True)  # of the secret given out last
+    began: Mapped[float | None]  # given out first
+    last: Mapped[float | None]  # last sign of life
+    progress: Mapped[JsonObject | None]
+    ended: Mapped[float | None]  # results are in
+    # Both are large, and fetched when they are read.
+    figures: Mapped[JsonObject | None] = mapped_column(deferred=True)  # results without samples
+    body: Mapped[bytes | None] = mapped_column(deferred=True)  # all that was sent, zlib
+
+
+class Acceptance(Base):
+    """An operator's word that a machine is good enough, whatever its tests say."""
+
+    __tablename__ = "acceptances"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    machine_id: Mapped[int] = mapped_column(ForeignKey("machines.id"), index=True)
+    at: Mapped[float]
+    until: Mapped[float | None]
+    by: Mapped[str]
+    reason: Mapped[str]
+    report: Mapped[int | None]  # number of the hardware report that it is for
 
 
 class BootScript(Base):

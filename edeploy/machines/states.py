@@ -32,6 +32,7 @@ class Verb(StrEnum):
     PASS = "pass"  # noqa: S105 - the verdict of a health check, no password
     REJECT = "reject"
     ACCEPT = "accept"
+    RETURN = "return"  # from a test to the system that ran before it, whatever the verdict
     UPGRADE = "upgrade"
     UPGRADED = "upgraded"  # to the new version, or back to the old one
     RETRY = "retry"
@@ -51,15 +52,19 @@ WAYS: dict[tuple[State, Verb], State] = {
     (State.DISCOVERED, Verb.TEST): State.TESTING,
     (State.TESTING, Verb.PASS): State.DISCOVERED,
     (State.TESTING, Verb.REJECT): State.REJECTED,
+    (State.TESTING, Verb.ACCEPT): State.DISCOVERED,
+    (State.TESTING, Verb.RETURN): State.ACTIVE,
     (State.TESTING, Verb.FAIL): State.FAILED,
     (State.REJECTED, Verb.ACCEPT): State.DISCOVERED,
     (State.REJECTED, Verb.TEST): State.TESTING,
+    (State.RESERVED, Verb.TEST): State.TESTING,
     (State.RESERVED, Verb.UNMATCH): State.DISCOVERED,
     (State.RESERVED, Verb.EXPIRE): State.DISCOVERED,
     (State.RESERVED, Verb.REDEEM): State.INSTALLING,
     (State.INSTALLING, Verb.REDEEM): State.INSTALLING,
     (State.INSTALLING, Verb.CALL_HOME): State.ACTIVE,
     (State.INSTALLING, Verb.FAIL): State.FAILED,
+    (State.ACTIVE, Verb.TEST): State.TESTING,
     (State.ACTIVE, Verb.UPGRADE): State.UPGRADING,
     (State.ACTIVE, Verb.REINSTALL): State.DISCOVERED,
     (State.UPGRADING, Verb.UPGRADED): State.ACTIVE,

@@ -3,15 +3,17 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from edeploy.machines import attempts
+from edeploy.machines import attempts, health_views, testing
 from edeploy.machines.entries import label
 from edeploy.machines.hardware import known_by
 from edeploy.machines.holdings import of_machine
 from edeploy.machines.records import find, live_lease, macs
 from edeploy.machines.reports import history, read
+from edeploy.machines.rounds import last_round
 from edeploy.machines.schema import (
     Attempt,
     Event,
+    HealthTest,
     Holding,
     JsonObject,
     Lease,
@@ -38,6 +40,11 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         [row for row in attempts.phases(session, attempt) if row.ended is None] if attempt else []
     )
     phase = open_phases[-1] if open_phases and machine.state == State.INSTALLING else None
+    test = (
+        testing.latest(session, machine)
+        if machine.state in (State.TESTING, State.REJECTED)
+        else None
+    )
     return {
         "name": machine.name,
         "state": machine.state,
@@ -56,9 +63,13 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         "unit": phase.unit if phase else None,
         "deadline": machine.deadline,
         "last_seen": machine.last_seen,
-        "reason": machine.failed_reason or _waits_for(machine),
+        "reason": machine.failed_reason
+        or _waits_for(machine)
+        or (test.reason if test else None)
+        or None,
         "hold": machine.hold,
         "disk_touched": machine.disk_touched,
+        **(_how_far(session, test) if test and machine.state == State.TESTING else {}),
     }
 
 
@@ -82,6 +93,7 @@ def machine(session: Session, name: str) -> JsonObject:
         "lease": _lease(session, lease) if lease else None,
         "holds": [held_entry(holding) for holding in of_machine(session, row)],
         "phases": _phases(session, attempt) if attempt else [],
+        "health": health_views.health(session, row),
         **known_by(session, row),
         "reports": [{"id": one.id, "first": one.first, "last": one.last} for one in kept],
         "report": read(kept[0]).rows() if kept else [],
@@ -146,6 +158,17 @@ def _waits_for(machine: Machine) -> str | None:
     """What a machine without a lease would have, if others had not."""
     waits = machine.state == State.DISCOVERED and machine.profile is None
     return machine.exhausted if waits else None
+
+
+def _how_far(session: Session, test: HealthTest) -> JsonObject:
+    """A machine that measures has no phases of an install, but stages."""
+    news = last_round(session, test).progress or {}
+    return {
+        "phase": news.get("stage") or f"{test.profile}: {test.state}",
+        "done": news.get("stages_done"),
+        "total": news.get("stages_total"),
+        "unit": "stages",
+    }
 
 
 def _attempt(session: Session, attempt: Attempt) -> JsonObject:

@@ -44,7 +44,7 @@ def test_disk_is_written_only_while_installing() -> None:
 
 def test_active_is_left_only_by_explicit_order() -> None:
     ways = {verb for state, verb in WAYS if state is State.ACTIVE}
-    assert ways == {Verb.REINSTALL, Verb.UPGRADE}
+    assert ways == {Verb.REINSTALL, Verb.UPGRADE, Verb.TEST}
 
 
 def test_every_leased_state_can_be_ended_by_the_server() -> None:
