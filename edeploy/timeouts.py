@@ -24,6 +24,9 @@ STALE_CHILD = 5.0
 DEADLINE_CHECK = 60.0
 """The keeper of deadlines sleeps until the next one, but no longer: the clock may jump."""
 
+JUDGE_AGAIN = 300.0
+"""Results are judged as they come in; this often again, should that have gone wrong."""
+
 REPORT_AGAIN = 10
 """What an agent without work is told to wait: profiles change by hand, so seconds are enough."""
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edeploy.cli import health_runs
 from edeploy.errors import EdeployError
 from edeploy.health.analysis import Analysis, analyze
 from edeploy.health.groups import DEFAULT_GROUP_BY, Choice
@@ -45,6 +46,9 @@ def _names(_context: click.Context, _option: click.Parameter, value: str) -> tup
 @click.group("health")
 def command() -> None:
     """Health checks: which machines are not as good as their peers, and why."""
+
+
+health_runs.add_to(command)
 
 
 @command.command("analyze")

@@ -1,5 +1,6 @@
 """`edeploy machine`: machines, their states and power."""
 
+import getpass
 from datetime import datetime
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from edeploy.cli import machine_tables as tables
 from edeploy.cli.operators import JSON_FLAG, SOCKET, show_answer
 from edeploy.errors import EdeployError
 from edeploy.machines.policy import ENDINGS_BAD, ENDINGS_GOOD
+from edeploy.match.profile_settings import TESTS
 from edeploy.server.client import OperatorsClient
 
 NAME = click.argument("name", metavar="NAME")
@@ -160,19 +162,56 @@ def retry(api: OperatorsClient, name: str, as_json: bool) -> None:
     show_answer(api.post("machines", name, "retry"), as_json, tables.changed)
 
 
+@command.command()
+@NAME
+@click.option("--reason", required=True, help="Why it is good enough; kept with the evidence.")
+@click.option("--until", metavar="DATE", help="From then on it has to pass its test again.")
+@JSON_FLAG
+@click.pass_obj
+def accept(api: OperatorsClient, name: str, reason: str, until: str | None, as_json: bool) -> None:
+    """Take a machine as it is, rejected or not tested: it may get a role.
+
+    This holds for the hardware of now: other parts have to pass a test.
+    """
+    ends = _time("--until", until) if until is not None else None
+    body = {"reason": reason, "by": getpass.getuser(), "until": ends}
+    answer = api.post("machines", name, "accept", body=body)
+    show_answer(answer, as_json, tables.changed)
+
+
+@command.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True)
+@click.option("--profile", type=click.Choice(TESTS[1:]), help="Default: that of its last test.")
+@JSON_FLAG
+@click.pass_obj
+def retest(
+    api: OperatorsClient, names: tuple[str, ...], profile: str | None, as_json: bool
+) -> None:
+    """Test rejected machines again, after they were repaired."""
+    body = {"profile": profile}
+    answers = [api.post("machines", name, "test", body=body) for name in names]
+    show_answer(answers, as_json, tables.all_changed)
+
+
 @command.command("set")
 @NAME
 @click.option("--on-success", type=click.Choice(["", *ENDINGS_GOOD]), help='"": the profile\'s.')
 @click.option("--on-failure", type=click.Choice(["", *ENDINGS_BAD]), help='"": the profile\'s.')
+@click.option("--health", type=click.Choice(["", *TESTS]), help='"": the profile\'s.')
 @JSON_FLAG
 @click.pass_obj
 def set_endings(
-    api: OperatorsClient, name: str, on_success: str | None, on_failure: str | None, as_json: bool
+    api: OperatorsClient,
+    name: str,
+    on_success: str | None,
+    on_failure: str | None,
+    health: str | None,
+    as_json: bool,
 ) -> None:
-    """Set what a machine's agent does at the end of an install."""
-    if on_success is None and on_failure is None:
-        raise click.UsageError("Nothing to set: give --on-success or --on-failure.")
-    wanted = {"on_success": on_success, "on_failure": on_failure}
+    """Set how a machine's install ends, and which health test it has to pass first."""
+    if on_success is None and on_failure is None and health is None:
+        raise click.UsageError("Nothing to set: give --on-success, --on-failure or --health.")
+    wanted = {"on_success": on_success, "on_failure": on_failure, "health": health}
     show_answer(api.post("machines", name, "settings", body=wanted), as_json, tables.settings)
 
 
@@ -182,10 +221,14 @@ def _since(text: str | None) -> dict[str, str]:
         return {}
     if text.isdecimal():
         return {"report": text}
+    return {"at": str(_time("--since", text, ", and no number of a report"))}
+
+
+def _time(option: str, text: str, more: str = "") -> float:
+    """The unix seconds of a date and time of here."""
     try:
-        return {"at": str(datetime.fromisoformat(text).timestamp())}
-    except ValueError as error:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError) as error:
         raise click.UsageError(
-            f"--since: {text!r} is no date such as 2026-11-21 or '2026-11-21 03:00', "
-            "and no number of a report."
+            f"{option}: {text!r} is no date such as 2026-11-21 or '2026-11-21 03:00'{more}."
         ) from error

@@ -2,13 +2,14 @@
 
 from rich.console import Console
 
-from edeploy.cli import hardware_tables
+from edeploy.cli import hardware_tables, health_tables
 from edeploy.cli.cells import Row, ago, as_row, as_rows, at, new_table, seconds, text
 
 STYLES = {
     "active": "green",
     "failed": "bold red",
     "rejected": "red",
+    "testing": "yellow",
     "installing": "yellow",
     "reserved": "yellow",
 }
@@ -59,6 +60,7 @@ def one(answer: object) -> None:
     console.print(facts)
     if row["hold"]:
         console.print(f"\n[bold red]held[/bold red]\n{text(row['hold'])}")
+    health_tables.of_machine(console, row["health"])
     if row["why"]:
         console.print(f"\n[bold]match[/bold]\n{text(row['why'])}")
     lease = row["lease"]
@@ -117,7 +119,10 @@ def all_changed(answer: object) -> None:
 def settings(answer: object) -> None:
     """A machine's own endings."""
     row = as_row(answer)
-    shown = " ".join(f"{key}={row[key] or '(profile)'}" for key in ("on_success", "on_failure"))
+    row = {**row, "health": as_row(row["health"]).get("wanted")}
+    shown = " ".join(
+        f"{key}={row[key] or '(profile)'}" for key in ("on_success", "on_failure", "health")
+    )
     Console().print(f"{text(row['name'])}: {text(shown)}")
 
 

@@ -14,7 +14,7 @@ from edeploy.errors import EdeployError
 from edeploy.images.store import Store
 from edeploy.server import network
 from edeploy.server.profiles import ProfileShelf
-from edeploy.server.programs import dnsmasq_user
+from edeploy.server.programs import dnsmasq_user, tests_network
 from edeploy.server.settings import Settings
 
 
@@ -152,6 +152,9 @@ def _ports(settings: Settings, place: network.Place) -> None:
     _free(place.address, settings.server.port, socket.SOCK_STREAM, "[server] port")
     if settings.rsync.enabled:
         _free(place.address, settings.rsync.port, socket.SOCK_STREAM, "[rsync] port")
+    if tests_network(settings):
+        port = settings.health.network_port
+        _free(place.address, port, socket.SOCK_STREAM, "[health] network_port")
     if settings.dhcp.mode != "off":
         _free(place.address, 69, socket.SOCK_DGRAM, "TFTP")
         _free("0.0.0.0", 67, socket.SOCK_DGRAM, "[dhcp] mode", place.interface)  # noqa: S104

@@ -1,6 +1,6 @@
 """The operators' API from the caller's side: HTTP over the server's Unix socket."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,6 +10,7 @@ from edeploy import timeouts
 from edeploy.errors import EdeployError
 
 JsonObject = dict[str, object]
+Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 class NoServer(EdeployError):
@@ -22,7 +23,7 @@ class OperatorsClient:
     def __init__(self, socket: Path) -> None:
         self._socket = socket
 
-    def get(self, *path: str, query: Mapping[str, str] | None = None) -> object:
+    def get(self, *path: str, query: Query | None = None) -> object:
         """The answer of GET; EdeployError with the server's own words when it refuses."""
         return self._ask("GET", path, None, query)
 
@@ -49,13 +50,13 @@ class OperatorsClient:
         method: str,
         path: tuple[str, ...],
         body: Mapping[str, object] | None,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
     ) -> object:
         url = "http://edeploy/" + "/".join(quote(part, safe="") for part in path)
         transport = httpx.HTTPTransport(uds=str(self._socket))
         try:
             with httpx.Client(transport=transport, timeout=timeouts.API_ANSWER) as client:
-                answer = client.request(method, url, json=body, params=query)
+                answer = client.request(method, url, json=body, params=_pairs(query))
         except httpx.ConnectError as error:
             raise NoServer(
                 f"no server answers on {self._socket}: {error}",
@@ -68,3 +69,8 @@ class OperatorsClient:
             told = found if isinstance(found, dict) else {}
             raise EdeployError(str(told.get("error", answer.text)), str(told.get("hint", "")))
         return found
+
+
+def _pairs(query: Query | None) -> list[tuple[str, str | int | float | bool | None]]:
+    pairs = query.items() if isinstance(query, Mapping) else query or ()
+    return list(pairs)

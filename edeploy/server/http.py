@@ -19,8 +19,11 @@ log = logging.getLogger("edeploy.http")
 
 MAX_BODY = MAX_REPORT_BYTES
 
-MAX_DROPPED = 8 << 20
-"""Bytes of a body that are read only to be able to answer."""
+MAX_RESULTS = 8 << 20
+"""Of a health test: the samples of every second of hours are in it."""
+
+MAX_DROPPED = 7 << 20
+"""Bytes of a body over its limit that are read only to be able to answer."""
 
 STATUS: dict[type[EdeployError], int] = {
     Unauthorised: 401,
@@ -57,7 +60,17 @@ def parsed(model: type[M], body: bytes) -> M:
 
 
 async def limited_body(request: Request) -> bytes:
-    """The whole body, never more of it in memory than the limit. Raises TooLarge.
+    """The whole body, at most MAX_BODY bytes. Raises TooLarge."""
+    return await _body(request, MAX_BODY)
+
+
+async def large_body(request: Request) -> bytes:
+    """The whole body, at most MAX_RESULTS bytes. Raises TooLarge."""
+    return await _body(request, MAX_RESULTS)
+
+
+async def _body(request: Request, most: int) -> bytes:
+    """The whole body, never more of it in memory than the limit.
 
     A body a little over it is read to its end and dropped: who still sends when the connection
     is closed sees a reset, and not the answer that says why.
@@ -66,12 +79,12 @@ async def limited_body(request: Request) -> bytes:
     size = 0
     async for chunk in request.stream():
         size += len(chunk)
-        if size > MAX_DROPPED:
+        if size > MAX_DROPPED + most:
             break
-        body += chunk if size <= MAX_BODY else b""
-    if size > MAX_BODY:
+        body += chunk if size <= most else b""
+    if size > most:
         raise TooLarge(
-            f"the body is too large: more than {MAX_BODY} bytes", "Send less; see the reference."
+            f"the body is too large: more than {most} bytes", "Send less; see the reference."
         )
     return bytes(body)
 

@@ -22,6 +22,7 @@ from edeploy.server.bytes import bytes_router
 from edeploy.server.http import Message, bearer_secret, limited_body, new_app, parsed, peer
 from edeploy.server.offers import offered_image, offers_router
 from edeploy.server.service import Service
+from edeploy.server.testing_api import testing_routes
 
 Body = Annotated[bytes, Depends(limited_body)]
 Secret = Annotated[str, Depends(bearer_secret)]
@@ -67,6 +68,7 @@ def machines_app(service: Service) -> FastAPI:
     app.include_router(offers_router(service))
     _boot_routes(app, service)
     _install_routes(app, service)
+    testing_routes(app, service)
     return app
 
 

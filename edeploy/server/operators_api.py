@@ -10,6 +10,7 @@ from edeploy.machines import conflicts, hardware, operate, views
 from edeploy.machines.schema import JsonObject
 from edeploy.server.cmdb_api import cmdb_routes
 from edeploy.server.http import Message, limited_body, new_app, parsed
+from edeploy.server.operators_testing import testing_routes
 from edeploy.server.powering import power_machine
 from edeploy.server.service import Service
 
@@ -29,10 +30,11 @@ class SameMessage(Message):
 
 
 class SettingsMessage(Message):
-    """A machine's own endings; "" goes back to its profile's."""
+    """A machine's own endings and health test; "" goes back to its profile's."""
 
     on_success: str | None = None
     on_failure: str | None = None
+    health: str | None = None
 
 
 def operators_app(service: Service) -> FastAPI:
@@ -41,6 +43,7 @@ def operators_app(service: Service) -> FastAPI:
     _reading(app, service)
     _acting(app, service)
     cmdb_routes(app, service)
+    testing_routes(app, service)
     return app
 
 
@@ -138,6 +141,7 @@ def _acting(app: FastAPI, service: Service) -> None:
                 name,
                 on_success=message.on_success,
                 on_failure=message.on_failure,
+                health=message.health,
                 now=service.now(),
             )
             return views.machine(session, changed.name)

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 from pathlib import Path
 
 from edeploy import atomic
@@ -19,7 +20,7 @@ def dnsmasq_user() -> str:
         return "nobody"
 
 
-def children_of(settings: Settings) -> list[Child]:
+def children_of(settings: Settings, place: Place) -> list[Child]:
     """The children that these settings want, in the order of their start."""
     state = settings.server.state_dir
     children = []
@@ -29,7 +30,16 @@ def children_of(settings: Settings) -> list[Child]:
     if settings.dhcp.mode != "off":
         config = f"--conf-file={dnsmasq.Folder(state / 'dnsmasq').config}"
         children.append(_child(state, ("dnsmasq", config), dnsmasq_user()))
+    if tests_network(settings):
+        port = str(settings.health.network_port)
+        words = ("iperf3", "--server", "--bind", place.address, "--port", port)
+        children.append(_child(state, words, "nobody" if os.geteuid() == 0 else ""))
     return children
+
+
+def tests_network(settings: Settings) -> bool:
+    """Whether there is an iperf3 server: it is wanted, and installed."""
+    return settings.health.network and shutil.which("iperf3") is not None
 
 
 def write_files(settings: Settings, place: Place) -> None:

@@ -19,14 +19,16 @@ from edeploy import timeouts
 from edeploy.boot.ipxe import BootSettings
 from edeploy.errors import EdeployError
 from edeploy.machines.database import Database
-from edeploy.machines.policy import Policy
+from edeploy.machines.policy import HealthPolicy, Peer, Policy
 from edeploy.machines.records import note
 from edeploy.server.checks import Site, checked_site
 from edeploy.server.children import Supervisor, end_stale
 from edeploy.server.deadlines import Deadlines
+from edeploy.server.judging import Judging, judge_waiting
 from edeploy.server.machines_api import machines_app
+from edeploy.server.network import place
 from edeploy.server.operators_api import operators_app
-from edeploy.server.programs import children_of, write_files
+from edeploy.server.programs import children_of, tests_network, write_files
 from edeploy.server.service import Service
 from edeploy.server.settings import Settings, load_settings
 
@@ -71,8 +73,10 @@ async def _run(site: Site, service: Service) -> None:
     loop = asyncio.get_running_loop()
     deadlines = Deadlines(service.database)
     service.wake = deadlines.wake
+    judging = Judging(lambda: _judge(site, service))
+    service.judge = judging.wake
     supervisor = Supervisor(
-        children_of(site.settings), lambda name, how: _child_died(service, name, how)
+        children_of(site.settings, site.place), lambda name, how: _child_died(service, name, how)
     )
     machines = _server(machines_app(service))
     operators = _server(operators_app(service))
@@ -80,19 +84,34 @@ async def _run(site: Site, service: Service) -> None:
         loop.add_signal_handler(number, _ask_to_end, (machines, operators), number)
     tcp = _listen(site.place.address, site.settings.server.port)
     with _unix(site.settings.server.socket) as unix:
-        keeper = asyncio.create_task(deadlines.run(), name="deadlines")
+        keepers = {
+            asyncio.create_task(deadlines.run(), name="deadlines"),
+            asyncio.create_task(judging.run(), name="judging"),
+        }
         serving = asyncio.create_task(_both(machines.serve([tcp]), operators.serve([unix])))
         supervisor.start()
         log.info("ready: %s, operators: %s", service.boot.base, site.settings.server.socket)
         try:
-            await asyncio.wait({serving, keeper}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({serving, *keepers}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await supervisor.stop()
             _ask_to_end((machines, operators))
             await serving
-            keeper.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await keeper
+            for keeper in keepers:
+                keeper.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await keeper
+
+
+def _judge(site: Site, service: Service) -> int:
+    count = judge_waiting(
+        service.database,
+        service.policy,
+        min_group=site.settings.health.min_group,
+        now=service.now(),
+    )
+    service.wake()
+    return count
 
 
 async def _both(first: Awaitable[None], second: Awaitable[None]) -> None:
@@ -148,6 +167,7 @@ def _service(site: Site) -> Iterator[Service]:
             reserve_minutes=settings.install.reserve_minutes,
             deadline_minutes=settings.install.deadline_minutes,
             first_boot_minutes=settings.install.first_boot_minutes,
+            health=_health_policy(site),
         ),
         boot=BootSettings(
             address=site.place.address,
@@ -167,6 +187,19 @@ def _service(site: Site) -> Iterator[Service]:
         yield service
     finally:
         database.close()
+
+
+def _health_policy(site: Site) -> HealthPolicy:
+    health = site.settings.health
+    minutes = {
+        "lab": health.quick_minutes,
+        "quick": health.quick_minutes,
+        "full": health.full_minutes,
+        "burn": health.burn_minutes,
+    }
+    there = tests_network(site.settings)
+    peer = Peer(site.place.address, health.network_port) if there else None
+    return HealthPolicy(minutes, peer, health.at_once)
 
 
 @contextlib.contextmanager
@@ -207,7 +240,11 @@ def _locked(handle: int) -> bool:
 
 
 def _end_what_was_left(settings: Settings) -> None:
-    for child in children_of(settings):
+    try:
+        there = place(settings)
+    except EdeployError:
+        return  # the checks, which follow, say why nothing can run
+    for child in children_of(settings, there):
         end_stale(child)
 
 

@@ -14,12 +14,13 @@ from edeploy.server.profiles import ProfileShelf
 
 
 def _nobody() -> None:
-    """Nobody waits for deadlines yet."""
+    """Nobody waits for it yet."""
 
 
 @dataclass
 class Service:
-    """One running server. `wake` tells the keeper of deadlines to look again."""
+    """One running server. `wake` tells the keeper of deadlines to look again, `judge` that results
+    of a health test came in."""
 
     database: Database
     store: Store
@@ -31,6 +32,7 @@ class Service:
     logs: Path
     bmcs: Sequence[Bmc] = ()
     wake: Callable[[], None] = field(default=_nobody)
+    judge: Callable[[], None] = field(default=_nobody)
 
     def now(self) -> float:
         """Unix seconds: deadlines must mean the same after a restart."""

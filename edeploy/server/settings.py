@@ -238,6 +238,32 @@ class InstallSettings:
 
 
 @dataclass(frozen=True)
+class HealthSettings:
+    """Health tests, for profiles that want one."""
+
+    min_group: int = setting(
+        integer(1, 1000),
+        5,
+        "The first machines of a kind are judged together, once so many have results.",
+    )
+    at_once: int = setting(
+        integer(0, 10_000),
+        0,
+        "Machines that may measure at the same time; 0: any number. In a lab 1: machines on one "
+        "host would measure each other.",
+    )
+    quick_minutes: int = setting(integer(1, MAX_MINUTES), 5, "One run of a `quick` or `lab` test.")
+    full_minutes: int = setting(
+        integer(1, MAX_MINUTES), 45, "One run of a `full` test; it has three."
+    )
+    burn_minutes: int = setting(integer(1, MAX_MINUTES), 1500, "The run of a `burn` test.")
+    network: bool = setting(
+        flag, True, "Run an iperf3 server for tests of network cards, if iperf3 is installed."
+    )
+    network_port: int = setting(integer(1, 65535), 5201, "Its port.")
+
+
+@dataclass(frozen=True)
 class BmcSettings:
     """Power by IPMI."""
 
@@ -266,6 +292,7 @@ class Settings:
     rsync: RsyncSettings = RsyncSettings()
     boot: BootSection = BootSection()
     install: InstallSettings = InstallSettings()
+    health: HealthSettings = HealthSettings()
     bmc: BmcSettings = BmcSettings()
     images: ImageSettings = ImageSettings()
 

@@ -165,15 +165,16 @@ class Server:
         return httpx.Client(transport=transport, base_url="http://edeploy", timeout=30)
 
     def edeploy(self, *words: str, noun: str = "machine", code: int = 0) -> str:
-        """`edeploy NOUN …`; its output, or its errors when it is to fail."""
+        """`edeploy NOUN …`; its output, or its errors when it has none."""
         done = subprocess.run(
-            [str(EDEPLOY), noun, "--socket", str(self.folder / "api.sock"), *words],
+            [str(EDEPLOY), noun, *words],
+            env=os.environ | {"EDEPLOY_SOCKET": str(self.folder / "api.sock")},
             capture_output=True,
             text=True,
             check=False,
         )
         assert done.returncode == code, done.stdout + done.stderr
-        return done.stdout if code == 0 else done.stderr
+        return done.stdout or done.stderr
 
 
 @contextmanager
@@ -186,8 +187,8 @@ def serving(folder: Path, more: str = "", **options: str) -> Iterator[Server]:
         f'[server]\naddress = "127.0.0.1"\nport = {server.port}\n'
         'socket = "api.sock"\nstate_dir = "state"\n'
         '[store]\npath = "store"\n[profiles]\npath = "profiles"\n'
-        '[boot]\nkernel = "cloud"\n[rsync]\nenabled = false\n[images]\nallow_unsigned = true\n'
-        + more
+        '[boot]\nkernel = "cloud"\n[rsync]\nenabled = false\n'
+        "[images]\nallow_unsigned = true\n[health]\nnetwork = false\n" + more
     )
     try:
         yield server

@@ -21,8 +21,8 @@ ROOMS = {
     "machines": {"match", "images", "inventory"},
     "boot": {"machines", "match", "images", "inventory"},
     "bmc": {"match", "images", "inventory"},
-    "server": {"boot", "bmc", "machines", "match", "images", "inventory"},
-    "lab": {"server", "boot", "bmc", "machines", "match", "images", "inventory"},
+    "server": {"health", "boot", "bmc", "machines", "match", "images", "inventory"},
+    "lab": {"server", "health", "boot", "bmc", "machines", "match", "images", "inventory"},
 }
 SHIPPED = (
     "errors.py",
