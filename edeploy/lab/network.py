@@ -90,12 +90,33 @@ def _add_carrier(namespace: str) -> None:
 
 def _add_tap(namespace: str, name: str, rate: int | None) -> None:
     run(["ip", "-n", namespace, "tuntap", "add", name, "mode", "tap"])
-    _link(namespace, "set", name, "master", BRIDGE, "addrgenmode", "none", "up")
+    master = BRIDGE if rate is None else _add_limited_port(namespace, name, rate)
+    _link(namespace, "set", name, "master", master, "addrgenmode", "none", "up")
     if rate is not None:
-        # The bucket holds what comes between two ticks of the kernel's clock, else it is slower.
-        burst = max(_LEAST_BURST, rate // 8 // 100)
-        shape = ["rate", f"{rate}bit", "burst", str(burst), "latency", _TBF_LATENCY]
-        run(["tc", "-n", namespace, "qdisc", "add", "dev", name, "root", "tbf", *shape])
+        _limit(namespace, name, rate)
+
+
+def _add_limited_port(namespace: str, name: str, rate: int) -> str:
+    """A bridge for this card alone, with a cable to the rack's that carries so many bits a second
+    from the card: the kernel limits only what leaves an interface."""
+    own, near, far = f"{name}b", f"{name}i", f"{name}o"
+    words = ["type", "bridge", "stp_state", "0", "forward_delay", "0", "mcast_snooping", "0"]
+    _link(namespace, "add", own, *words)
+    # Without ARP: it would answer for the rack's addresses, which are this host's too, and what the
+    # card sends would not go by the cable.
+    _link(namespace, "set", own, "addrgenmode", "none", "arp", "off", "up")
+    _link(namespace, "add", near, "type", "veth", "peer", "name", far)
+    for end, master in ((near, own), (far, BRIDGE)):
+        _link(namespace, "set", end, "master", master, "addrgenmode", "none", "up")
+    _limit(namespace, near, rate)
+    return own
+
+
+def _limit(namespace: str, name: str, rate: int) -> None:
+    # The bucket holds what comes between two ticks of the kernel's clock, else it is slower.
+    burst = max(_LEAST_BURST, rate // 8 // 100)
+    shape = ["rate", f"{rate}bit", "burst", str(burst), "latency", _TBF_LATENCY]
+    run(["tc", "-n", namespace, "qdisc", "add", "dev", name, "root", "tbf", *shape])
 
 
 def _address(namespace: str, address: str, *flags: str) -> None:

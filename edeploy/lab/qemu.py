@@ -145,6 +145,8 @@ def _disk(disk: Disk, number: int, path: Path, order: dict[str, int]) -> list[st
     drive = f"if=none,id=drive{number},format=raw,cache=unsafe,discard=unmap"
     if disk.throttle is not None:
         drive += f",throttling.bps-total={disk.throttle}"
+    if disk.iops is not None:
+        drive += f",throttling.iops-total={disk.iops}"
     name = f"disk{number}"
     device = f"{_DISK_DEVICE[disk.bus]},id={name},drive=drive{number},serial={disk.serial}"
     return ["-drive", _file(path, drive), "-device", device + _boot_index(name, order)]

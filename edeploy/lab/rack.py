@@ -77,17 +77,19 @@ class Network:
 
 @dataclass(frozen=True)
 class Disk:
-    """An empty disk. `size` in bytes; `throttle` in bytes per second, None: as fast as it goes."""
+    """An empty disk. `size` in bytes; `throttle` in bytes and `iops` in requests per second, None:
+    as fast as it goes."""
 
     bus: Bus
     size: int
     serial: str
     throttle: int | None
+    iops: int | None
 
 
 @dataclass(frozen=True)
 class Nic:
-    """A network card. `rate` in bits per second towards the machine, None: as fast as it goes."""
+    """A network card. `rate` in bits per second each way, None: as fast as it goes."""
 
     model: NicModel
     mac: str
@@ -223,7 +225,10 @@ def _disks(fields: _Fields, owner: str) -> tuple[Disk, ...]:
     found = []
     for number, item in enumerate(list_of(fields.path, node) if node else []):
         disk = _Fields(
-            fields.path, item, ("bus", "size", "serial", "throttle"), required=("bus", "size")
+            fields.path,
+            item,
+            ("bus", "size", "serial", "throttle", "iops"),
+            required=("bus", "size"),
         )
         found.append(
             Disk(
@@ -235,6 +240,7 @@ def _disks(fields: _Fields, owner: str) -> tuple[Disk, ...]:
                     defaults.disk_serial(owner, number),
                 ),
                 throttle=disk.read("throttle", byte_size, None),
+                iops=disk.read("iops", _number(1, 10**7), None),
             )
         )
     return tuple(found)

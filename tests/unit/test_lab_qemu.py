@@ -93,12 +93,12 @@ def test_smbios_reaches_system_board_and_chassis() -> None:
     ],
 )
 def test_disks_have_bus_serial_and_throttle(bus: Bus, start: str) -> None:
-    argv = words(replace(BIOS, disks=(Disk(bus, 2**30, "S1", 1000),)))
+    argv = words(replace(BIOS, disks=(Disk(bus, 2**30, "S1", 1000, 50),)))
     assert device(argv, "disk0").startswith(start)
     assert ",serial=S1," in device(argv, "disk0")
     (drive,) = values(argv, "-drive")
     assert drive.startswith("file=/labs/demo/bios-1/disk0.raw,")
-    assert drive.endswith(",throttling.bps-total=1000")
+    assert drive.endswith(",throttling.bps-total=1000,throttling.iops-total=50")
     assert any(value.startswith("virtio-scsi-pci") for value in values(argv, "-device")) == (
         bus is Bus.SCSI
     )

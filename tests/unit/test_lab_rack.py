@@ -34,7 +34,7 @@ machines:
     cpus: 4
     cpu_model: max
     disks:
-      - {bus: nvme, size: 20G, serial: 0001, throttle: 200M}
+      - {bus: nvme, size: 20G, serial: 0001, throttle: 200M, iops: 1000}
       - {bus: sata, size: 1T}
     nics:
       - {model: e1000e, mac: "52:54:00:AA:BB:02", rate: 1G}
@@ -66,6 +66,7 @@ def test_every_value_is_read(tmp_path: Path) -> None:
     assert (machine.memory, machine.cpus, machine.cpu_model) == (3 * 2**30, 4, "max")
     first, second = machine.disks
     assert (first.bus, first.size, first.throttle) == (Bus.NVME, 20 * 2**30, 200 * 2**20)
+    assert (first.iops, second.iops) == (1000, None)
     assert first.serial == "0001"
     assert (second.bus, second.size, second.throttle) == (Bus.SATA, 2**40, None)
     assert machine.nics[0].model is NicModel.E1000E
