@@ -61,7 +61,11 @@ def main() -> None:
     ramdisk = store.ramdisk("cloud")
     runs = [seconds_to_agent(ramdisk.kernel, ramdisk.initrd) for _ in range(options.runs)]
     sizes = (ramdisk.initrd.stat().st_size / 1e6, ramdisk.kernel.stat().st_size / 1e6)
-    print(f"cloud ramdisk {sizes[0]:.1f} MB, kernel {sizes[1]:.1f} MB; {os.cpu_count()} cores")
+    tools = ramdisk.tools.stat().st_size / 1e6
+    print(
+        f"cloud ramdisk {sizes[0]:.1f} MB, kernel {sizes[1]:.1f} MB, "
+        f"programs of tests {tools:.1f} MB; {os.cpu_count()} cores"
+    )
     print(
         f"kernel start to agent: median {statistics.median(runs):.1f} s, "
         f"{min(runs):.1f} to {max(runs):.1f} s in {len(runs)} runs"

@@ -58,7 +58,8 @@ def build(
         console.print(f"note: {notice}")
     console.print(
         f"ramdisk {kernel} {'is there already' if built.reused else 'built'}: "
-        f"{built.size / 1e6:.1f} MB ({built.unpacked / 1e6:.0f} MB unpacked) "
+        f"{built.size / 1e6:.1f} MB ({built.unpacked / 1e6:.0f} MB unpacked), "
+        f"programs of tests {built.tools / 1e6:.1f} MB, "
         f"in {built.ramdisk.folder}",
         soft_wrap=True,
     )

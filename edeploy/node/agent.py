@@ -207,6 +207,10 @@ def test(
     except EdeployError as error:
         console.say(f"test: {error}")
         threading.Event().wait(order.retry_seconds)
+    except Exception:
+        # The machine goes on asking; the server's deadline ends what never works.
+        console.say(f"test: {traceback.format_exc()}")
+        threading.Event().wait(order.retry_seconds)
 
 
 def discovered(reporter: Reporter, seconds: float) -> None:

@@ -1,9 +1,14 @@
 """The ramdisk is built as it ships, unpacked, and tried out in its own tree."""
 
+import hashlib
 import os
 import re
 import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -13,7 +18,10 @@ from edeploy.cli.ramdisk import SHIPPED
 from edeploy.errors import EdeployError
 from edeploy.images import ramdisk, signature
 from edeploy.images.ramdisk import Built, build_ramdisk, load_recipe
+from edeploy.images.ramdisk_tools import LOADER, MARK
 from edeploy.images.store import Store
+from edeploy.node.bench.tools import fetch_tools
+from edeploy.node.http import Server
 from edeploy.run import run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="unpacking packages needs root")
@@ -62,7 +70,9 @@ def files(root: Path) -> set[str]:
 
 
 def test_it_is_small(made: Made) -> None:
-    assert made.built.size == made.built.ramdisk.initrd.stat().st_size < WANTED_BYTES
+    assert made.built.size == made.built.ramdisk.initrd.stat().st_size
+    assert made.built.tools == made.built.ramdisk.tools.stat().st_size
+    assert made.built.size + made.built.tools < WANTED_BYTES
     assert made.built.ramdisk.kernel.stat().st_size > 1_000_000
 
 
@@ -108,7 +118,7 @@ def test_nothing_is_left_beside_it(made: Made) -> None:
     names = {path.name for path in folder.iterdir()} - {".lock", "cloud"}
     assert names == {(folder / "cloud").readlink().name}
     assert {path.name for path in (folder / "cloud").iterdir()} == {
-        "vmlinuz", "initrd", "inputs", "unpacked",
+        "vmlinuz", "initrd", "inputs", "tools", "unpacked",
     }  # fmt: skip
 
 
@@ -124,7 +134,7 @@ def test_a_failed_build_leaves_the_old_one(made: Made, tmp_path: Path) -> None:
 
 
 def test_the_programs_are_there_with_all_their_libraries(made: Made) -> None:
-    loader = ["chroot", made.root, ramdisk.LOADER, "--list"]
+    loader = ["chroot", made.root, LOADER, "--list"]
     for name in PROGRAMS:
         assert is_there(made, name), name
     for path in sorted((made.root / "usr").rglob("*")):
@@ -133,6 +143,63 @@ def test_the_programs_are_there_with_all_their_libraries(made: Made) -> None:
         if path.open("rb").read(4) == b"\x7fELF":
             out = run([*loader, f"/{path.relative_to(made.root)}"], check=False)
             assert "not found" not in out.out + out.err, path
+
+
+TOOLS = ("fio", "iperf3", "numactl", "stressapptest", "sysbench", "taskset")
+
+
+def test_programs_of_tests_are_apart_and_fit_over_the_ramdisk(made: Made, tmp_path: Path) -> None:
+    kernel, digest = (made.root / MARK).read_text().split()
+    with made.built.ramdisk.tools.open("rb") as stream:
+        assert (kernel, digest) == ("cloud", hashlib.file_digest(stream, "sha256").hexdigest())
+    for name in TOOLS:
+        assert name == "taskset" or not is_there(made, name), name
+    before = {path: path.stat().st_size for path in made.root.rglob("*") if path.is_file()}
+    whole = tmp_path / "root"
+    run(["cp", "-a", made.root, whole])
+    mark = tmp_path / "mark"
+    mark.write_text((made.root / MARK).read_text())
+    with serving_file(made.built.ramdisk.tools) as url:
+        assert fetch_tools(Server(url), whole, mark, tmp_path / "have")
+        assert not fetch_tools(Server(url), whole, mark, tmp_path / "have")
+        mark.write_text(f"cloud {'0' * 64}\n")
+        with pytest.raises(EdeployError, match="not those of this ramdisk"):
+            fetch_tools(Server(url), whole, mark, tmp_path / "have")
+    loader = ["chroot", whole, LOADER, "--list"]
+    for name in TOOLS:
+        out = run([*loader, f"/usr/bin/{name}"], check=False)
+        assert "not found" not in out.out + out.err, name
+    assert "fio-3" in run(["chroot", whole, "fio", "--version"]).out
+    done = run(["chroot", whole, "sysbench", "cpu", "--time=1", "run"])
+    assert "events per second" in done.out
+    # The programs bring nothing that was there.
+    assert {path: path.stat().st_size for path in made.root.rglob("*") if path.is_file()} == before
+
+
+@contextmanager
+def serving_file(path: Path) -> Iterator[str]:
+    """A server that has one file, under every name."""
+
+    class One(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            data = path.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), One)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def test_the_agent_starts_compiled_and_all_of_it_can_be_imported(made: Made) -> None:

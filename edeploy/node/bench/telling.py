@@ -12,6 +12,8 @@ from edeploy.node.console import Console
 from edeploy.node.http import Retry, Server, ServerRefused
 
 _PROGRESS = "/v1/health/progress"
+# The server takes no longer text with progress; the whole is in the results.
+_LONGEST = 900
 Body = dict[str, object]
 
 
@@ -53,7 +55,7 @@ class Telling:
     def end(self, stage: str, text: str) -> None:
         """A stage is over; `text` is its values, or why it has none."""
         self._console.say(f"test: {stage}: {text}")
-        self._put({**self._about, "text": text})
+        self._put({**self._about, "text": text[:_LONGEST]})
 
     def close(self) -> None:
         """Tell no more."""

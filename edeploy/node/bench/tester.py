@@ -95,14 +95,16 @@ def look_at_health(test: Test) -> counters.Health:
 
 
 def note_unwritten(test: Test) -> None:
-    """Say which disks have never been written to, as far as a few places tell."""
+    """Say which SSDs have never been written to, as far as a few places tell."""
     if not any(test.order.wants(f"disk/{disk.name}/read_1M") for disk in measurable(test.tree)[0]):
         return
     for disk in measurable(test.tree)[0]:
+        if test.tree.number(f"sys/block/{disk.name}/queue/rotational") != 0:
+            continue
         try:
             if unwritten(disk):
                 test.found.warning(
-                    f"disk: {disk.name} is empty: an SSD reads blocks that were never written "
+                    f"disk: {disk.name} is empty: blocks that were never written are read "
                     "faster than others"
                 )
         except OSError as error:
