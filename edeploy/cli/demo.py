@@ -7,6 +7,7 @@ import click
 from rich.console import Console
 
 from edeploy.lab.demo import DEFAULT_FOLDER, DemoPlaces, demo
+from edeploy.lab.demo_ahc import HEALTH_FOLDER, HEALTH_RACK, demo_ahc
 from edeploy.lab.rack import DEMO_RACK
 from edeploy.server.settings import StoreSettings
 
@@ -22,8 +23,12 @@ from edeploy.server.settings import StoreSettings
 @click.option(
     "--rack",
     type=click.Path(path_type=Path, exists=True),
-    default=DEMO_RACK,
-    help="Another rack than the one of two machines.",
+    help="Another rack than the one that comes with edeploy.",
+)
+@click.option(
+    "--health",
+    is_flag=True,
+    help="Five machines that are tested first; two of them have a part that is slow.",
 )
 @click.option(
     "--checkout",
@@ -31,8 +36,13 @@ from edeploy.server.settings import StoreSettings
     default=Path.cwd,
     help="The folder with roles/, hardware_specs/ and pxe/; by default the current one.",
 )
-def command(store: Path, rack: Path, checkout: Path) -> None:
+def command(store: Path, rack: Path | None, health: bool, checkout: Path) -> None:
     """Build roles, boot two virtual machines from the network, install them, see them answer."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGHUP, signal.default_int_handler)
-    demo(DemoPlaces(checkout, store, DEFAULT_FOLDER, rack), Console(soft_wrap=True))
+    console = Console(soft_wrap=True)
+    if health:
+        places = DemoPlaces(checkout, store, HEALTH_FOLDER, rack or HEALTH_RACK)
+        demo_ahc(places, console)
+    else:
+        demo(DemoPlaces(checkout, store, DEFAULT_FOLDER, rack or DEMO_RACK), console)

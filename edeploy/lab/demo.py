@@ -39,9 +39,9 @@ def demo(places: DemoPlaces, console: Console) -> None:
     build_roles(store, places.checkout, console)
     build_boot(store, places.checkout, console)
     built = time.monotonic()
-    wishes = Wishes(store.root, places.checkout / "hardware_specs", _emptied(places.folder))
+    wishes = Wishes(store.root, places.checkout / "hardware_specs", emptied(places.folder))
     with box(places.rack, wishes) as rack:
-        _say_how_it_runs(rack, console)
+        say_how_it_runs(rack, console)
         names = switch_on(rack)
         finished = follow(rack, names, console)
         check_pages(rack, finished, console)
@@ -132,13 +132,14 @@ def _refuse_failure(rack: Box, name: str, machine: JsonObject) -> None:
     )
 
 
-def _say_how_it_runs(rack: Box, console: Console) -> None:
+def say_how_it_runs(rack: Box, console: Console) -> None:
+    """Which machines run, and whether they are emulated."""
     how = "KVM" if rack.lab.accel is Accel.KVM else "emulation (no KVM that boots a guest)"
     names = " and ".join(machine.name for machine in rack.lab.rack.machines)
     console.print(f"Rack {rack.lab.rack.name}: {names}, by {how}. The images are unsigned.")
 
 
-def _emptied(folder: Path) -> Path:
+def emptied(folder: Path) -> Path:
     """The folder without the records of an earlier demo: its machines are strangers again."""
     for path in sorted(folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() and not path.is_symlink() else path.unlink()

@@ -120,22 +120,32 @@ def test_images_that_the_store_lacks(tmp_path: Path) -> None:
     assert str(problem) == f"{tmp_path}/a.configure:2:1: the store has no image db 2"
 
 
-def test_the_profiles_that_ship_are_clean_and_fit_the_demo_rack() -> None:
+@pytest.mark.parametrize(
+    ("product", "network", "name", "test"),
+    [("Lab UEFI", "10.77.0", "lab-web", "none"), ("Health node", "10.78.0", "lab-ahc", "lab")],
+)
+def test_the_profiles_that_ship_are_clean_and_fit_the_racks_of_the_demos(
+    product: str, network: str, name: str, test: str
+) -> None:
     folder = ROOT / "hardware_specs"
     assert lint(folder, None) == []
-    (profile,) = load_profiles(folder).profiles
     report = Report(
         (
             Item("disk", "vda", "size", "8"),
             Item("system", "product", "vendor", "edeploy"),
-            Item("system", "product", "name", "Lab UEFI"),
+            Item("system", "product", "name", product),
             Item("system", "product", "serial", "EDLUEFI1"),
             Item("network", "enp0s2", "serial", "52:54:00:ed:00:02"),
-            Item("network", "enp0s2", "ipv4", "10.77.0.107"),
+            Item("network", "enp0s2", "ipv4", f"{network}.107"),
         )
     )
-    result = match(profile.specs, report)
-    assert isinstance(result, Match)
+    fitting = [
+        (profile, result)
+        for profile in load_profiles(folder).profiles
+        if isinstance(result := match(profile.specs, report), Match)
+    ]
+    ((profile, result),) = fitting
+    assert (profile.name, profile.settings.health) == (name, test)
     assert (result.vars["disk"], result.vars["mac"]) == ("vda", "52:54:00:ed:00:02")
     assert profile.cmdb is not None
     assert len(profile.cmdb) == 10
