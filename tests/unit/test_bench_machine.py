@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import pytest
-from folder_machine import CAPTURED, fake, machine, report
+from folder_machine import CAPTURED, block, fake, machine, report
 
 from edeploy.inventory.items import Item
-from edeploy.node.bench import counters, facts
+from edeploy.node.bench import counters, disks, facts
 from edeploy.node.bench.governor import at_full_speed
 from edeploy.node.bench.memory import words
 from edeploy.node.bench.results import Change, Link
@@ -62,6 +62,20 @@ def test_a_kernel_that_tells_nothing_is_one_package_and_one_node(tmp_path: Path)
     assert len(found.packages) == len(found.nodes) == 1
     assert not found.nodes[0].bound
     assert words(found.nodes[0], 5)[0] == "sysbench"
+
+
+def test_disks_that_are_measured(tmp_path: Path) -> None:
+    files = {}
+    for name in ("sda", "sdb", "nvme0n1", "nvme0c0n1", "loop0"):
+        files |= block(name, 1 << 21, device__model="D")
+    files |= {
+        "sys/block/sdb/removable": "1\n",
+        "sys/block/nvme0c0n1/hidden": "1\n",
+        "sys/block/loop0/loop/backing_file": "/x\n",
+    }
+    found, left = disks.measurable(machine(tmp_path, files))
+    assert [disk.name for disk in found] == ["nvme0n1", "sda"]
+    assert [(one.name, one.reason) for one in left] == [("disk/sdb", "a removable medium")]
 
 
 def test_counters_of_the_kernel(tmp_path: Path) -> None:

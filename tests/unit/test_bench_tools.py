@@ -129,6 +129,12 @@ def test_what_reads_is_told_never_to_write(tmp_path: Path) -> None:
     assert "--readonly" not in fio.words("s", "/d", fio.Load("write", 0, 1, 3, 1), tmp_path / "o")
 
 
+def test_a_name_with_colons_is_one_file(tmp_path: Path) -> None:
+    path = "/dev/disk/by-id/usb-Disk_1-0:0"
+    words = fio.words("sda", path, READ, tmp_path / "o")
+    assert "--filename=/dev/disk/by-id/usb-Disk_1-0\\:0" in words
+
+
 def test_iperf3_counts_what_arrived_and_not_its_first_second() -> None:
     found = iperf.throughput(captured("iperf3-reverse.json"))
     document = json.loads((CAPTURED / "iperf3-reverse.json").read_text())

@@ -30,7 +30,8 @@ def measurable(tree: Tree) -> tuple[list[Disk], list[LeftOut]]:
     """The disks that are measured, and those that are not, with the reason."""
     found, left = [], []
     for disk in all_disks(tree):
-        if not disk.real:
+        # One path of several to an NVMe disk, of which the kernel shows only the whole.
+        if not disk.real or tree.number(f"sys/block/{disk.name}/hidden"):
             continue
         if tree.number(f"sys/block/{disk.name}/removable"):
             left.append(LeftOut(f"disk/{disk.name}", Part.DISK, "a removable medium"))

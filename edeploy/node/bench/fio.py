@@ -66,7 +66,8 @@ def words(name: str, path: str, load: Load, output: Path) -> list[str]:
     common = [
         "fio",
         f"--name={name}",
-        f"--filename={path}",
+        # Else a colon, as in the names of USB disks, would begin another file.
+        "--filename=" + path.replace(":", "\\:"),
         f"--rw={load.how}",
         f"--bs={'4k' if load.random else '1M'}",
         f"--iodepth={_RANDOM_DEPTH if load.random else _SEQUENTIAL_DEPTH}",

@@ -19,8 +19,10 @@ _UNIT = "MB/s"
 _KEPT = 128 << 20
 # Less than this shows nothing.
 _LEAST = 16 << 20
-# It fills its memory with patterns first, one thread a CPU, and checks all of it at its end.
-_FILL_SECONDS_PER_GIB = 0.5
+# It fills its memory with patterns first, with a thread for each CPU, and checks all of it at its
+# end: what that takes on a machine of today, and how much longer it may take.
+_FILL_SECONDS_PER_GIB = 0.05
+_PATIENCE_PER_GIB = 0.5
 
 
 def stages(found: Topology, profile: Profile, tree: Tree) -> list[Stage]:
@@ -41,10 +43,12 @@ def stages(found: Topology, profile: Profile, tree: Tree) -> list[Stage]:
             stages.append(Stage("memory/all", Part.MEMORY, seconds, work))
     if profile.correctness:
         size = tested_bytes(tree, profile.correctness_share)
-        seconds = profile.correctness + OVERHEAD + _FILL_SECONDS_PER_GIB * size / (1 << 30)
-        work = partial(_correctness, profile.correctness, profile.correctness_share)
+        gibibytes = size / (1 << 30)
         # It ends after 5 s at the earliest.
-        stages.append(Stage("memory/correctness", Part.MEMORY, max(seconds, 6.0), work))
+        seconds = max(profile.correctness + OVERHEAD, 6.0) + _FILL_SECONDS_PER_GIB * gibibytes
+        work = partial(_correctness, profile.correctness, profile.correctness_share)
+        patience = _PATIENCE_PER_GIB * gibibytes
+        stages.append(Stage("memory/correctness", Part.MEMORY, seconds, work, patience))
     return stages
 
 
