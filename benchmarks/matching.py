@@ -2,6 +2,7 @@
 
 Real reports and profiles from DATA; a fleet made of them (each report with serials of its own,
 each profile written from a report, most with one rule that is not met); racks of identical parts.
+Seconds are those of the processor.
 
     .venv/bin/python benchmarks/matching.py [--data DIR] [--reference PYTHON] [--rounds N]
 
@@ -67,13 +68,11 @@ def real(
     specs = list(profiles.values())
     pairs = len(reports) * len(specs)
     cold = best(rounds, lambda: tried([Report(r.items) for r in reports], specs))
-    warm = best(rounds, lambda: tried(reports, specs))
     failed = [(s, r) for r in reports for s in specs if isinstance(match(s, r), Mismatch)]
-    plain = best(rounds, lambda: [match(s, r) for s, r in failed])
-    told = best(rounds, lambda: [reason(match(s, r)) for s, r in failed])
+    plain = best(rounds, lambda: [match(s, r) for s, r in anew(failed)])
+    told = best(rounds, lambda: [reason(match(s, r)) for s, r in anew(failed)])
     table = Table("the same matches", "a second", title=f"{len(reports)} reports × {len(specs)}")
-    table.add_row("reports indexed anew", f"{pairs / cold:,.0f}")
-    table.add_row("reports indexed before", f"{pairs / warm:,.0f}")
+    table.add_row("here, reports indexed anew", f"{pairs / cold:,.0f}")
     if python is not None:
         rows = [[sources(s), r.rows()] for r in reports for s in specs]
         answer = asked(python, rows, rounds)
@@ -81,7 +80,7 @@ def real(
         differ = sum(a is not b for a, b in zip(ours, answer["matched"], strict=True))
         rate = pairs / answer["seconds"]
         table.add_row(REFERENCE, f"{rate:,.0f}")
-        table.add_row("times the reference, indexed anew", f"{answer['seconds'] / cold:,.0f}")
+        table.add_row("times the reference", f"{answer['seconds'] / cold:,.0f}")
         table.add_row("answers that differ from it", str(differ))
     table.add_row(f"plain mismatches, of {len(failed)}", f"{len(failed) / plain:,.0f}")
     table.add_row("explained mismatches", f"{len(failed) / told:,.0f}")
@@ -93,18 +92,17 @@ def fleet(reports: list[Report], specs: list[Specs]) -> Table:
     """1,000 machines by 200 profiles: read, picked, explained; on one core."""
     data = [json.dumps(rows).encode() for rows in machines(reports)]
     profiles = [*specs, *map(parse_specs, written(reports, PROFILES - len(specs)))]
-    began = time.perf_counter()
+    began = time.process_time()
     read = [parse_report(one) for one in data]
-    parsed = time.perf_counter()
+    parsed = time.process_time()
     picked = [next((s for s in profiles if isinstance(match(s, r), Match)), None) for r in read]
-    done = time.perf_counter()
-    for report in read:
-        tried([report], profiles)
-    all_tried = time.perf_counter()
-    for report in read:
+    done = time.process_time()
+    tried([Report(one.items) for one in read], profiles)
+    all_tried = time.process_time()
+    for report in [Report(one.items) for one in read]:
         for one in profiles:
             reason(match(one, report))
-    explained = time.perf_counter()
+    explained = time.process_time()
     found = sum(one is not None for one in picked)
     rules = sum(len(one.rules) for one in profiles) // len(profiles)
     items = sum(len(one.items) for one in read) // len(read)
@@ -232,6 +230,13 @@ def tried(reports: list[Report], profiles: list[Specs]) -> None:
             match(specs, report)
 
 
+def anew(pairs: list[tuple[Specs, Report]]) -> Iterator[tuple[Specs, Report]]:
+    """The same, of each report nothing known yet."""
+    fresh = {id(report): Report(report.items) for _, report in pairs}
+    for specs, report in pairs:
+        yield specs, fresh[id(report)]
+
+
 def reason(answer: Match | Mismatch) -> str:
     """The whole explanation of a mismatch, as text."""
     return "" if isinstance(answer, Match) else answer.reason
@@ -241,9 +246,9 @@ def best(rounds: int, work: Callable[[], object]) -> float:
     """Seconds of the best of some rounds."""
     took = []
     for _ in range(rounds):
-        began = time.perf_counter()
+        began = time.process_time()
         work()
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     return min(took)
 
 

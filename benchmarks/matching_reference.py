@@ -17,9 +17,9 @@ def main() -> None:
     cases = [([*map(tuple, specs)], [*map(tuple, rows)]) for specs, rows in wanted["cases"]]
     took = []
     for _ in range(wanted["rounds"]):
-        began = time.perf_counter()
+        began = time.process_time()
         matched = [matched_by(specs, rows) for specs, rows in cases]
-        took.append(time.perf_counter() - began)
+        took.append(time.process_time() - began)
     json.dump({"seconds": min(took), "matched": matched}, sys.stdout)
 
 

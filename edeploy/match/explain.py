@@ -13,7 +13,7 @@ from edeploy.match.solve.contradictions import contradiction
 from edeploy.match.solve.linesets import each
 from edeploy.match.solve.pairing import Shortage, pair
 from edeploy.match.solve.propagation import Constraint, constraints
-from edeploy.match.solve.work import GaveUp, Work
+from edeploy.match.solve.work import Work
 
 SHOWN = 5
 _MANY = 100
@@ -25,12 +25,15 @@ _PUZZLE = (
 
 @dataclass(frozen=True)
 class Failure:
-    """What did not match; `unmet` is the first rule that no line meets, if it was that."""
+    """What did not match; `unmet` is the first rule that no line meets, if it was that. Else
+    `lines` are those that meet each rule alone.
+    """
 
     specs: Specs
     report: Report
     unmet: Rule | None = None
     gave_up: bool = False
+    lines: Sequence[Sequence[int]] = ()
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ def explain(failure: Failure) -> Reason:
         return Reason(_PUZZLE)
     if failure.unmet is not None:
         return _unmet(failure.unmet, failure.report)
-    return _contradiction(failure.specs, failure.report)
+    return _contradiction(failure.specs, failure.report, failure.lines)
 
 
 def _unmet(rule: Rule, report: Report) -> Reason:
@@ -106,13 +109,9 @@ def _absent(rule: Rule, place: int, known: Sequence[int], there: Sequence[str]) 
     return _cannot(rule, [f"{has} (there is {_some(near) or 'nothing'})"])
 
 
-def _contradiction(specs: Specs, report: Report) -> Reason:
+def _contradiction(specs: Specs, report: Report, lines: Sequence[Sequence[int]]) -> Reason:
     """Each rule can be met, all together cannot: a smallest set of them that shows it."""
-    try:
-        lines = [rule.candidates(report, Work()) for rule in specs.rules]
-    except GaveUp:
-        return Reason(_PUZZLE)
-    table = constraints(specs, report, lines)
+    table = constraints(specs, lines)
     short = pair([constraint.lines for constraint in table], Work())
     if isinstance(short, Shortage):
         return _shortage(specs, report, short)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,10 +13,14 @@ from edeploy.match.conditions import Condition, parse_condition, plain
 from edeploy.match.functions import SpecError
 from edeploy.match.literals import Literal, read_literal
 from edeploy.match.problems import BadFile, Problem, cut
-from edeploy.match.solve.work import Work
+from edeploy.match.solve.work import GaveUp, Work
 
 FIELDS = ("type", "id", "key", "value")
 _FORM = "Specs are a list of 4-tuples: ('disk', '$disk', 'size', 'gt(10)')."
+
+
+# What it cost to find (in steps of work), and the lines of the report.
+Answer = tuple[int, list[int]]
 
 
 @dataclass(frozen=True)
@@ -100,22 +105,33 @@ class Rule:
             if field.condition is not None and field.condition.costs
         )
 
-    def candidates(self, report: Report, work: Work) -> list[int]:
+    @cached_property
+    def question(self) -> str:
+        """What the rule asks of a report, but for the names of its variables."""
+        # Interned: hundreds of profiles ask the same, and are told apart by address then.
+        return sys.intern(repr(self.shape))
+
+    def answer(self, report: Report, most: int) -> Answer:
         """The lines of the report that meet this rule taken alone: ascending indexes.
 
-        Raises GaveUp.
+        The report remembers them: profiles of one shop have most rules in common. Raises GaveUp
+        when it costs more than `most` steps.
         """
-        items = report.items
-        lines: Sequence[int] = range(len(items))
+        lines: Sequence[int] = range(len(report.items))
         if self.indexed is not None:
             lines = report.lines.get(self.indexed, ())
-        work.spend(len(lines))
+        items = report.items
+        cost = len(lines)
         for place, condition in self._costly:
-            work.spend(sum(condition.cost(items[line][place]) for line in lines))
+            cost += sum(condition.cost(items[line][place]) for line in lines)
+        if cost > most:
+            raise GaveUp
         for place in self._checked:
             fits = self.fields[place].fits
             lines = [line for line in lines if fits(items[line][place])]
-        return [line for line in lines if self._once or self.agrees(items[line])]
+        found = [line for line in lines if self._once or self.agrees(items[line])]
+        report.answered[self.question] = cost, found
+        return cost, found
 
     def agrees(self, item: Item) -> bool:
         """Whether a variable that stands here more than once has one value."""
@@ -141,6 +157,23 @@ class Specs:
         return frozenset(twice)
 
     @cached_property
+    def questions(self) -> tuple[tuple[str, Rule], ...]:
+        """What there is to ask of a report, each with the first rule that asks it."""
+        found: dict[str, Rule] = {}
+        for rule in self.rules:
+            found.setdefault(rule.question, rule)
+        return tuple(found.items())
+
+    @cached_property
+    def reads(self) -> tuple[tuple[tuple[int, str], ...], ...]:
+        """For each rule the place and name of its shared variables, each name once."""
+        found = []
+        for rule in self.rules:
+            place_of = {name: place for place, name in rule.variables if name in self.shared}
+            found.append(tuple((place, name) for name, place in place_of.items()))
+        return tuple(found)
+
+    @cached_property
     def shapes(self) -> tuple[int, ...]:
         """For each rule a number; rules of one number differ in the names of variables only."""
         numbers: dict[object, int] = {}
@@ -151,6 +184,24 @@ class Specs:
         """The variables written `$$`: the CMDB entry is chosen by them."""
         fields = [field for rule in self.rules for field in rule.fields]
         return frozenset(f.variable for f in fields if f.is_key and f.variable is not None)
+
+
+def candidates(specs: Specs, report: Report, work: Work) -> list[list[int]] | Rule:
+    """For each rule the lines that meet it taken alone; or the first rule that no line meets.
+
+    What an answer costs is counted every time, so that what was asked of the report before
+    changes nothing. Raises GaveUp.
+    """
+    answered, left = report.answered, work.left
+    for question, rule in specs.questions:
+        cost, found = answered.get(question) or rule.answer(report, left)
+        left -= cost
+        if left < 0:
+            raise GaveUp
+        if not found:
+            return rule
+    work.left = left
+    return [answered[rule.question][1] for rule in specs.rules]
 
 
 def parse_field(text: str) -> Field:

@@ -9,6 +9,7 @@ place of the text once (Thompson 1968), which is slower for good cases and never
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -80,7 +81,9 @@ def compiled(source: str) -> Regexp:
     if len(source) > LONGEST:
         raise BadRegexp(f"is longer than {LONGEST} characters")
     try:
-        found = Regexp(re.compile(source), tree(source))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # `[[`: another meaning is thought of since Python 3.7
+            found = Regexp(re.compile(source), tree(source))
     except (re.error, RecursionError, OverflowError) as error:
         raise BadRegexp(f"does not compile: {error}") from error
     if found.is_endless:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from edeploy.inventory.items import Item, Report
 from edeploy.match.explain import Failure, Reason, explain
-from edeploy.match.language import Specs
+from edeploy.match.language import Rule, Specs, candidates
 from edeploy.match.solve.propagation import constraints
 from edeploy.match.solve.search import Search
 from edeploy.match.solve.work import GaveUp, Work
@@ -51,21 +51,15 @@ def match(specs: Specs, report: Report) -> Match | Mismatch:
     Among several solutions the one with the earliest lines, in the order of the rules.
     """
     work = Work()
-    lines: list[list[int]] = []
-    known: dict[int, list[int]] = {}
     try:
-        for rule, shape in zip(specs.rules, specs.shapes, strict=True):
-            found = known.get(shape)
-            if found is None:
-                found = known[shape] = rule.candidates(report, work)
-                if not found:
-                    return Mismatch(Failure(specs, report, unmet=rule))
-            lines.append(found)
+        lines = candidates(specs, report, work)
+        if isinstance(lines, Rule):
+            return Mismatch(Failure(specs, report, unmet=lines))
         chosen = _first_fit(specs, report, lines, work) or _search(specs, report, lines, work)
     except GaveUp:
         return Mismatch(Failure(specs, report, gave_up=True))
     if chosen is None:
-        return Mismatch(Failure(specs, report))
+        return Mismatch(Failure(specs, report, lines=lines))
     return _match(specs, report, chosen)
 
 
@@ -98,7 +92,7 @@ def _first_fit(
 def _search(
     specs: Specs, report: Report, lines: list[list[int]], work: Work
 ) -> Sequence[int] | None:
-    rules = dict(enumerate(constraints(specs, report, lines)))
+    rules = dict(enumerate(constraints(specs, lines)))
     found = Search(rules, report.items, work).first()
     return None if found is None else [found[rule] for rule in rules]
 

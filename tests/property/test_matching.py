@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from random import Random
 from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
@@ -17,7 +18,7 @@ from edeploy.match.language import Specs, parse_specs
 from edeploy.match.lint import lint
 from edeploy.match.literals import parse_literal
 from edeploy.match.profiles import load_profiles
-from edeploy.match.solver import Match, match
+from edeploy.match.solver import Match, Mismatch, match
 from edeploy.names import checked
 
 KINDS, IDS, KEYS = ("a", "b"), ("x", "y", "z"), ("k", "l")
@@ -67,6 +68,82 @@ def test_the_solver_agrees_with_trying_everything(
     else:
         assert expected is None
         assert result.reason
+
+
+# As the rules of racks are: devices of a few kinds, conditions, variables within and across them.
+FIELDS = {
+    "type": ("disk", "network", "$t"),
+    "id": ("$a", "$b", "$c", "$d", "sda", "in(sda,sdb)", "$a=not(sda)"),
+    "key": ("size", "link", "peer", "in(size,link)", "$k"),
+    "value": ("8", "gt(8)", "$v", "$w", "$$v=le(9)", "$a", "$b", "regexp(^s)", "or(9,$)",
+              "and(ge(8),lt(10))"),
+}  # fmt: skip
+LINES = (
+    ("disk", "network"),
+    ("sda", "sdb", "sdc", "sdd"),
+    ("size", "link", "peer"),
+    ("8", "9", "sda", "sdb"),
+)
+
+
+def a_rule(dice: Random) -> tuple[str, str, str, str]:
+    kind = dice.choice(FIELDS["type"][: dice.choice((2, 2, 2, 3))])
+    key = dice.choice(FIELDS["key"][: dice.choice((3, 3, 5))])
+    return kind, dice.choice(FIELDS["id"]), key, dice.choice(FIELDS["value"])
+
+
+def a_pair(dice: Random) -> tuple[Specs, Report]:
+    rules = [a_rule(dice) for _ in range(dice.randint(1, 6))]
+    lines = [tuple(map(dice.choice, LINES)) for _ in range(dice.randint(0, 14))]
+    return parse_specs(rules), Report(tuple(Item(*line) for line in lines))
+
+
+def without(specs: Specs, rule: int) -> Specs:
+    """The specs but for the rule of this number."""
+    return Specs(tuple(one for one in specs.rules if one.number != rule))
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.integers(0, 2**32))
+def test_ten_thousand_pairs_agree_with_trying_everything(seed: int) -> None:
+    dice = Random(seed)  # noqa: S311  (no secret)
+    for _ in range(100):
+        specs, report = a_pair(dice)
+        result, expected = match(specs, report), all_tried(specs, report)
+        if isinstance(result, Match):
+            assert list(result.items) == expected
+        else:
+            assert expected is None
+            assert result.is_answer
+            check_reason(specs, report, result)
+
+
+def check_reason(specs: Specs, report: Report, result: Mismatch) -> None:
+    """The rules of a reason cannot be met; where it says that it is smallest, it is."""
+    why = result.explanation
+    told = Specs(tuple(rule for rule in specs.rules if rule.number in why.rules))
+    assert told.rules
+    assert all_tried(told, report) is None
+    if "contradict each other" in why.head and "perhaps" not in why.head:
+        for number in why.rules:
+            assert all_tried(without(told, number), report) is not None
+    if "cannot be met" in why.head:
+        assert len(why.rules) == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.integers(0, 2**32))
+def test_what_was_asked_of_a_report_before_changes_nothing(seed: int) -> None:
+    dice = Random(seed)  # noqa: S311  (no secret)
+    specs, report = a_pair(dice)
+    for _ in range(5):
+        match(a_pair(dice)[0], report)
+    first, second = match(specs, report), match(specs, Report(report.items))
+    assert type(first) is type(second)
+    if isinstance(first, Match):
+        assert first == second
+    elif isinstance(second, Mismatch):
+        assert first.explanation == second.explanation
 
 
 fragments = st.lists(

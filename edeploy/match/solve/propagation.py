@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from edeploy.inventory.items import Item, Report
+from edeploy.inventory.items import Item
 from edeploy.match.language import Specs
 from edeploy.match.solve.linesets import each, earliest, is_one, lineset, united
 from edeploy.match.solve.work import Work
@@ -38,21 +38,11 @@ class State:
             self.lost[rule] = self.lost.get(rule, 0) | gone
 
 
-def constraints(
-    specs: Specs, report: Report, lines: Sequence[Sequence[int]]
-) -> tuple[Constraint, ...]:
+def constraints(specs: Specs, lines: Sequence[Sequence[int]]) -> tuple[Constraint, ...]:
     """The rules as the search wants them; a variable of one rule only constrains nothing."""
     return tuple(
-        Constraint(lineset(found), _shared(rule.variables, specs.shared))
-        for rule, found in zip(specs.rules, lines, strict=True)
+        Constraint(lineset(found), reads) for found, reads in zip(lines, specs.reads, strict=True)
     )
-
-
-def _shared(
-    variables: Iterable[tuple[int, str]], shared: frozenset[str]
-) -> tuple[tuple[int, str], ...]:
-    place_of = {name: place for place, name in variables if name in shared}
-    return tuple((place, name) for name, place in place_of.items())
 
 
 class Propagation:
