@@ -5,6 +5,7 @@ each profile written from a report, most with one rule that is not met); racks o
 Seconds are those of the processor.
 
     .venv/bin/python benchmarks/matching.py [--data DIR] [--reference PYTHON] [--rounds N]
+        [--machines N] [--profiles N]
 
 Without --reference, a venv with it is made in a temporary folder; `--reference none` leaves it out.
 """
@@ -34,7 +35,6 @@ Rows = Sequence[Row]
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = "hardware==0.33"
-FLEET, PROFILES = 1000, 200
 # What an operator would write rules of; the rest are measurements and counters.
 TOLD = {"system", "firmware", "disk", "network", "memory", "cpu"}
 MEASURED = re.compile("standalone|simultaneous|bandwidth|loops|bogomips|latency|^t[A-Z]|B2B|freq")
@@ -47,6 +47,8 @@ def main() -> None:
     options.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
     options.add_argument("--reference", metavar="PYTHON")
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--machines", type=int, default=1000)
+    options.add_argument("--profiles", type=int, default=200)
     wanted = options.parse_args()
     with ExitStack() as stack:
         reference = wanted.reference or stack.enter_context(tempfile.TemporaryDirectory())
@@ -57,7 +59,9 @@ def main() -> None:
         reports = real_reports(wanted.data)
         profiles = real_profiles(wanted.data)
         console.print(real(reports, profiles, python, wanted.rounds))
-        console.print(fleet(reports, list(profiles.values())))
+        specs = list(profiles.values())
+        specs += map(parse_specs, written(reports, wanted.profiles - len(specs)))
+        console.print(fleet(list(machines(reports, wanted.machines)), specs))
         console.print(shapes(python))
 
 
@@ -88,10 +92,9 @@ def real(
     return table
 
 
-def fleet(reports: list[Report], specs: list[Specs]) -> Table:
-    """1,000 machines by 200 profiles: read, picked, explained; on one core."""
-    data = [json.dumps(rows).encode() for rows in machines(reports)]
-    profiles = [*specs, *map(parse_specs, written(reports, PROFILES - len(specs)))]
+def fleet(rows: list[list[list[str]]], profiles: list[Specs]) -> Table:
+    """Many machines by many profiles: read, picked, explained; on one core."""
+    data = [json.dumps(one).encode() for one in rows]
     began = time.process_time()
     read = [parse_report(one) for one in data]
     parsed = time.process_time()
@@ -186,9 +189,9 @@ def disks(count: int) -> list[Row]:
     return [("disk", f"sd{i}", "size", "8") for i in range(count)]
 
 
-def machines(reports: list[Report]) -> Iterator[list[list[str]]]:
+def machines(reports: list[Report], count: int) -> Iterator[list[list[str]]]:
     """The rows of a fleet: real reports, each with serials and addresses of its own."""
-    for number in range(FLEET):
+    for number in range(count):
         yield [
             [*row[:3], f"{row[3]}-{number}" if row[2] in ("serial", "uuid", "ipv4") else row[3]]
             for row in reports[number % len(reports)].rows()
