@@ -8,20 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from folder_machine import fake, machine
+from folder_machine import block, fake, machine
 from machines_api import machines_api
 
 from edeploy.inventory.items import Item, Report
 from edeploy.node import agent, cmdline
-from edeploy.node.bench import tester
+from edeploy.node.bench import cpu, disks, memory, tester
 from edeploy.node.bench.order import TestOrder
 from edeploy.node.bench.plan import in_order
 from edeploy.node.bench.profiles import PROFILES
 from edeploy.node.bench.programs import Bench, StageFailed, Stop, TestStopped
 from edeploy.node.bench.results import MOST_SAMPLES, Ended, Findings, Outcome, Part, Result, thinned
-from edeploy.node.bench.stage import Stage
+from edeploy.node.bench.stage import OVERHEAD, Stage
 from edeploy.node.bench.telling import Telling
 from edeploy.node.bench.tester import Test
+from edeploy.node.bench.topology import Node, Package, Topology
 from edeploy.node.console import Console
 from edeploy.node.detect.tree import Tree
 from edeploy.node.http import BadAnswer, Retry, Server
@@ -185,15 +186,33 @@ def test_samples_of_hours_become_means_of_seconds() -> None:
     assert thinned([]) == ([], 1.0)
 
 
-def test_a_short_test_is_short() -> None:
-    for disks in range(1, 65):
-        quick = PROFILES["quick"]
-        many = disks > quick.alone_disks
-        groups = 1 if many else disks
-        each = quick.disk_seconds(disks, 4) + quick.ramp
-        reads = 4 * groups * each + (0 if many else (disks > 1) * (quick.together + quick.ramp))
-        rest = quick.cpu_all + 3 * quick.cpu_part + 3 * quick.memory + quick.correctness
-        assert rest + reads + 2 * (quick.network + 1) < 110
+@pytest.mark.parametrize("count", [1, 2, 3, 12, 64])
+@pytest.mark.parametrize("nodes", [1, 2, 8])
+@pytest.mark.parametrize(("name", "minutes"), [("quick", 2.0), ("full", 60.0)])
+def test_a_test_keeps_its_time_on_any_machine(
+    tmp_path: Path, count: int, nodes: int, name: str, minutes: float
+) -> None:
+    files = {"proc/meminfo": "MemAvailable: 60000000 kB\n"}
+    for number in range(count):
+        files |= block(f"disk{number}", 10**9, device__model="D")
+    profile = PROFILES[name]
+    tree = machine(tmp_path, files)
+    found = Topology(
+        (Package(0, (0,)), Package(1, (1,))),
+        tuple(Node(number, (number,), 64 << 30, 32 << 20, True) for number in range(nodes)),
+    )
+    stages = [
+        *cpu.stages(found, profile),
+        *memory.stages(found, profile, tree),
+        *disks.stages(disks.measurable(tree)[0], profile),
+    ]
+    # With the two ways of a network card. Programs take half a second to begin and to end where
+    # OVERHEAD leaves room for slow machines.
+    seconds = sum(stage.seconds - OVERHEAD + 0.5 for stage in stages)
+    seconds += 2 * (profile.network + 1.5)
+    assert profile.runs * seconds / 60 < minutes
+    # Every stage has room after the ramp.
+    assert all(stage.seconds > profile.ramp + 2 for stage in stages)
 
 
 @pytest.mark.parametrize(

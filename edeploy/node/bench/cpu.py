@@ -22,10 +22,11 @@ def stages(found: Topology, profile: Profile) -> list[Stage]:
     part, whole = profile.cpu_part, profile.cpu_all
     # One node is all there is: measured once.
     nodes = found.nodes if len(found.nodes) > 1 else ()
+    each = profile.node_seconds(part, len(nodes))
     return [
         Stage("cpu/packages", Part.CPU, part + OVERHEAD, partial(_packages, found, part)),
         *(
-            Stage(f"cpu/node{node.number}", Part.CPU, part + OVERHEAD, partial(_node, node, part))
+            Stage(f"cpu/node{node.number}", Part.CPU, each + OVERHEAD, partial(_node, node, each))
             for node in nodes
         ),
         Stage("cpu/all", Part.CPU, whole + OVERHEAD, partial(_all, found, whole)),

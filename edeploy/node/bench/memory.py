@@ -30,17 +30,18 @@ def stages(found: Topology, profile: Profile, tree: Tree) -> list[Stage]:
     stages: list[Stage] = []
     nodes = [node for node in found.nodes if node.memory or not node.bound]
     if profile.memory:
-        seconds = profile.memory + OVERHEAD
+        each = profile.node_seconds(profile.memory, len(nodes))
         stages += [
             Stage(
-                f"memory/node{node.number}", Part.MEMORY, seconds,
-                partial(_alone, node, profile.memory),
+                f"memory/node{node.number}", Part.MEMORY, each + OVERHEAD,
+                partial(_alone, node, each),
             )
             for node in nodes
         ]  # fmt: skip
         if len(nodes) > 1:
             work = partial(_together, nodes, profile.memory)
-            stages.append(Stage("memory/all", Part.MEMORY, seconds, work))
+            whole = profile.memory + OVERHEAD
+            stages.append(Stage("memory/all", Part.MEMORY, whole, work))
     if profile.correctness:
         size = tested_bytes(tree, profile.correctness_share)
         gibibytes = size / (1 << 30)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 MINUTE = 60.0
 HOUR = 60 * MINUTE
+_LEAST = 2.0
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,10 @@ class Profile:
     ramp: float = 2.0
     streams: int = 4
 
+    def node_seconds(self, seconds: float, nodes: int) -> float:
+        """How long each of several NUMA nodes is measured: as long as two, together."""
+        return max(_LEAST, min(seconds, 2 * seconds / nodes)) if nodes else seconds
+
     def disk_seconds(self, disks: int, stages: int) -> float:
         """How long each stage of a disk measures, when `disks` have `stages` stages each."""
         if not disks or not stages:
@@ -51,13 +56,13 @@ class Profile:
 QUICK = Profile(
     name="quick", runs=1, shuffled=False, each_stage=False,
     cpu_all=10, cpu_part=5, memory=4, correctness=15, correctness_share=0.7,
-    alone=24, alone_disks=2, disk_least=3, disk_most=5, everywhere=True, together=4,
+    alone=24, alone_disks=1, disk_least=3, disk_most=5, everywhere=True, together=4,
     network=4, ramp=1,
 )  # fmt: skip
 FULL = Profile(
     name="full", runs=3, shuffled=True, each_stage=True,
     cpu_all=60, cpu_part=20, memory=20, correctness=4 * MINUTE, correctness_share=0.85,
-    alone=5 * MINUTE, alone_disks=24, disk_least=4, disk_most=15, everywhere=True,
+    alone=5 * MINUTE, alone_disks=24, disk_least=3, disk_most=15, everywhere=True,
     together=60, network=10,
 )  # fmt: skip
 BURN = Profile(
