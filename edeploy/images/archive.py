@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 from typing import IO
 
 from edeploy import timeouts
+from edeploy.images.build.chroot import isolated
 from edeploy.run import run
 
 ZSTD_LEVEL = 10
@@ -27,24 +29,23 @@ def pack(tree: Path, archive: Path, *, log: IO[str] | None = None) -> None:
     The order is by name, so that equal trees give equal archives. Raises ProgramFailed.
     """
     # fmt: off
-    run(
-        [
-            "tar", "--create",
-            "--file", str(archive),
-            "--use-compress-program", f"zstd -q -T0 -{ZSTD_LEVEL}",
-            "--directory", str(tree),
-            "--format=posix",
-            # Times of access and change say when it was built, not what it is.
-            "--pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f",
-            "--sort=name",
-            "--sparse",
-            *_EVERYTHING,
-            ".",
-        ],
-        timeout=timeouts.ARCHIVE,
-        log=log,
-    )
+    words = [
+        "tar", "--create",
+        "--file", str(archive),
+        "--use-compress-program", f"zstd -q -T0 -{ZSTD_LEVEL}",
+        "--directory", str(tree),
+        "--format=posix",
+        # Times of access and change say when it was built, not what it is.
+        "--pax-option=delete=atime,delete=ctime,exthdr.name=%d/PaxHeaders/%f",
+        "--sort=name",
+        "--sparse",
+        *_EVERYTHING,
+        ".",
+    ]
     # fmt: on
+    # tar writes its process number into the headers of files with holes; alone, it is number 1.
+    alone = isolated(words) if os.geteuid() == 0 else words
+    run(alone, timeout=timeouts.ARCHIVE, log=log)
 
 
 def unpack(archive: Path, tree: Path) -> None:

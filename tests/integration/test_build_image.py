@@ -1,5 +1,6 @@
 """A tiny role built by the real mmdebstrap: exact in the store, in the archive, and unpacked."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,7 +11,8 @@ import pytest
 
 from edeploy.errors import EdeployError
 from edeploy.images import archive, manifest
-from edeploy.images.build.image import build_image
+from edeploy.images.build.image import build_image, build_images
+from edeploy.images.build.line import Settings
 from edeploy.images.manifest import Entry
 from edeploy.images.recipe import load_recipe
 from edeploy.images.store import Image, Store
@@ -186,6 +188,88 @@ def test_unchanged_then_changed(image: Image, roles: Path, store: Store) -> None
     assert "| beside the script" in str(error.value)
     assert image.record() == before
     assert verify_image(image) == []
+
+
+CHILD = """\
+from: tiny
+packages: [zerofree]
+variables: {GREETING: child}
+"""
+
+
+def test_a_child_is_layers_over_its_parents_and_shares_its_files(
+    image: Image, roles: Path, store: Store
+) -> None:
+    (roles / "child").mkdir()
+    (roles / "child/role.yaml").write_text(CHILD)
+    (roles / "child/script").write_text(
+        "#!/bin/sh\nset -eu\n[ $ROLE = child ]\necho more >> /srv/greeting\nrm /srv/old\n"
+    )
+    (roles / "child/script").chmod(0o755)
+    child = build_image(load_recipe(roles, "child"), "1.0.0", store)
+    assert child.record().layers[:2] == image.record().layers
+    assert verify_image(child) == [] == verify_image(image)
+    # Hard links stay one file, here with another content, and there with its own.
+    for name in ("srv/greeting", "srv/again", "opt/elsewhere"):
+        assert (child.tree / name).read_text() == "hello, tree from tiny\nmore\n"
+        assert (image.tree / name).read_text() == "hello, tree from tiny\n"
+    assert not (child.tree / "srv/old").exists() and (image.tree / "srv/old").exists()
+    assert os.path.samefile(child.tree / "usr/bin/apt", image.tree / "usr/bin/apt")
+    names = {line.split("\t")[0] for line in child.packages.read_text().splitlines()}
+    assert {"acl", "zerofree"} <= names
+    owned = {entry.path: entry for entry in manifest.parse(child.manifest.read_bytes())}
+    assert [name for name, _ in owned[b"srv/tool"].xattrs] == [b"security.capability"]
+    assert (
+        child.tree.joinpath("etc/passwd").read_bytes()
+        == Path(image.tree / "etc/passwd").read_bytes()
+    )
+
+    said: list[str] = []
+    build_image(load_recipe(roles, "child"), "1.0.0", store, on_step=said.append)
+    assert said == ["child 1.0.0: unchanged"]
+
+    with open(roles / "child/script", "a") as script:
+        script.write("echo changed > /srv/changed\n")
+    before = child.record()
+    said = []
+    build_image(load_recipe(roles, "child"), "1.0.0", store, on_step=said.append)
+    assert "child: script changed" in said
+    assert not [line for line in said if line.startswith("tiny") or "packages" in line]
+    assert child.record().layers[:3] == before.layers[:3]
+
+    # Another version of the same is the same, archive and all but the name in the manifest.
+    other = build_image(load_recipe(roles, "child"), "2.0.0", store)
+    assert os.path.samefile(other.archive, child.archive)
+    assert (
+        other.manifest.read_bytes().splitlines()[2:]
+        == (child.manifest.read_bytes().splitlines()[2:])
+    )
+    document = json.loads(other.sbom.read_text())
+    assert document["spdxVersion"] == "SPDX-2.3" and document["name"] == "child 2.0.0"
+    listed = {package["name"] for package in document["packages"]}
+    assert listed == names | {"child"}
+
+
+def test_built_again_it_is_the_same_to_the_bit(image: Image, roles: Path, store: Store) -> None:
+    before = image.record()
+    build_image(load_recipe(roles, "tiny"), "1.0.0", store, Settings(force=True, offline=True))
+    after = image.record()
+    assert after.manifest_sha256 == before.manifest_sha256
+    assert after.archive_sha256 == before.archive_sha256
+
+
+def test_side_by_side(image: Image, roles: Path, store: Store) -> None:
+    for name in ("left", "right", "bad"):
+        (roles / name).mkdir()
+        (roles / name / "role.yaml").write_text("from: tiny\n")
+        (roles / name / "script").write_text(f"#!/bin/sh\necho {name} > /srv/{name}\n")
+        (roles / name / "script").chmod(0o755)
+    (roles / "bad/script").write_text("#!/bin/sh\necho so sorry\nexit 1\n")
+    recipes = [load_recipe(roles, name) for name in ("left", "bad", "right")]
+    left, bad, right = build_images(recipes, "1", store, jobs=3)
+    assert isinstance(left, Image) and isinstance(right, Image)
+    assert (left.tree / "srv/left").exists() and (right.tree / "srv/right").exists()
+    assert isinstance(bad, ProgramFailed) and "| so sorry" in str(bad)
 
 
 def test_a_package_that_the_archive_does_not_have(roles: Path, store: Store) -> None:

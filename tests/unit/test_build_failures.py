@@ -7,11 +7,17 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from apt_repo import Repository
 
+from edeploy import timeouts
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import build_image
 from edeploy.images.build.line import Settings
@@ -106,6 +112,63 @@ def test_a_package_that_vanished_from_the_mirror(
     assert "hello_1.0_amd64.deb" in str(error.value)
     assert shown(store) == []
     assert_nothing_half_made(store)
+
+
+@pytest.mark.parametrize("where", ["InRelease", "Packages", "hello_1.0_amd64.deb"])
+def test_a_mirror_that_stalls_half_way(
+    recipe: Recipe,
+    store: Store,
+    repository: Repository,
+    monkeypatch: pytest.MonkeyPatch,
+    where: str,
+) -> None:
+    monkeypatch.setattr(timeouts, "MIRROR_STALL", 1.0)
+    with stalling(repository.root, where) as url:
+        slow = Settings(Mirrors(url, url, str(repository.key)))
+        with pytest.raises(NoAnswer, match=url) as error:
+            build_image(recipe, "1", store, slow)
+    assert "\n  | E" in str(error.value)
+    assert "Try again later, or another mirror" in str(error.value)
+    assert shown(store) == []
+    assert_nothing_half_made(store)
+    assert list(store.pool.glob("hello*")) == []
+
+
+@contextmanager
+def stalling(root: Path, where: str) -> Iterator[str]:
+    """A mirror of the files in `root`; of those with `where` in their name it sends a half."""
+    is_over = threading.Event()
+
+    class Mirror(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # noqa: N802
+            path = root / unquote(self.path).lstrip("/")
+            if not path.is_file():
+                self.send_error(404)
+                return
+            data = path.read_bytes()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            if where not in path.name:
+                self.wfile.write(data)
+                return
+            self.wfile.write(data[: len(data) // 2])
+            self.wfile.flush()
+            is_over.wait()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Mirror)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        is_over.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 def test_a_package_that_is_not_what_the_index_says(

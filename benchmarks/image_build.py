@@ -1,0 +1,312 @@
+"""Building images against plain mmdebstrap, again after a change, and what versions cost to keep.
+
+    .venv/bin/python benchmarks/image_build.py [--store DIR] [PART...]
+
+Parts (default: all but `growth`, which builds ten times):
+  cold      `base` and `web` with nothing built before, against mmdebstrap of the same packages
+            into a folder; ours packs the archive too. Packages come from this disk for both.
+  again     `web` with another script; with nothing changed, asking the mirrors and offline
+  manifest  of a tree of 60,000 files and 2 GB, against `sha256sum` on all processors
+  growth    ten monthly versions of `web`: each month some packages are new (a twentieth, by a
+            fixed seed, and every other month the kernel), their programs and libraries changed
+
+The store of `--store` (default: a temporary one) is where packages are downloaded to; no image of
+it is changed.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from edeploy.images import trees
+from edeploy.images.build.image import build_image
+from edeploy.images.build.line import Settings
+from edeploy.images.packages.debian import Mirrors
+from edeploy.images.packages.plan import Plan, packages_of, parse_plan
+from edeploy.images.packages.pool import Pool
+from edeploy.images.recipe import Recipe, load_recipe
+from edeploy.images.sizes import tree_sizes
+from edeploy.images.store import Store
+
+CHECKOUT = Path(__file__).parents[1]
+ROLES = CHECKOUT / "roles"
+OFFLINE = Settings(offline=True)
+FILES, BYTES = 60_000, 2_000_000_000
+MONTHS = 10
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--store", type=Path)
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []])
+    asked = parser.parse_args()
+    parts = asked.part or ["cold", "again", "manifest"]
+    with tempfile.TemporaryDirectory(prefix="edeploy-bench-") as name:
+        folder = Path(name)
+        store = Store(asked.store or folder / "warm")
+        if set(parts) & {"cold", "again", "growth"}:
+            say("downloading what is needed (not measured)")
+            build_image(load_recipe(ROLES, "web"), "0.bench", store)
+        for part in parts:
+            PARTS[part](folder, store)
+    return 0
+
+
+def cold(folder: Path, warm: Store) -> None:
+    """Both roles from nothing, one after the other: ours, then plain."""
+    store = beside(folder / "cold", warm)
+    for role in ("base", "web"):
+        recipe = load_recipe(ROLES, role)
+        plain = timed(lambda recipe=recipe: mmdebstrap(recipe, folder, warm))
+        ours = timed(lambda recipe=recipe: build_image(recipe, "1", store, OFFLINE))
+        print(f"cold {role}: plain mmdebstrap {plain:.1f} s, edeploy {ours:.1f} s,"
+              f" ratio {ours / plain:.2f}")  # fmt: skip
+    both = beside(folder / "cold-both", warm)
+    ours = timed(lambda: build_image(load_recipe(ROLES, "web"), "1", both, OFFLINE))
+    print(f"cold web, with its base: edeploy {ours:.1f} s, ratio {ours / plain:.2f}")
+
+
+def again(folder: Path, warm: Store) -> None:
+    """What a change of the leaf costs, and what no change costs."""
+    roles = Path(shutil.copytree(ROLES, folder / "roles"))
+    store = beside(folder / "again", warm)
+    first = timed(lambda: build_image(load_recipe(roles, "web"), "1", store, OFFLINE))
+    script = roles / "web/script"
+    script.write_text("#!/bin/sh\necho one > /srv/file\n")
+    script.chmod(0o755)
+    changed = timed(lambda: build_image(load_recipe(roles, "web"), "1", store, OFFLINE))
+    print(f"script changed: {changed:.1f} s, {changed / first:.2f} of cold ({first:.1f} s)")
+    words = [sys.executable, "-m", "edeploy", "image", "build", "web", "--version", "1"]
+    words += ["--store", str(store.root), "--roles", str(roles)]
+    for more, what in (([], "mirrors asked"), (["--offline"], "offline")):
+        nothing = min(timed(lambda more=more: quiet([*words, *more])) for _ in range(3))
+        print(f"nothing changed, the whole command, {what}: {nothing:.2f} s")
+
+
+def manifest(folder: Path, _: Store) -> None:
+    """Reading a tree for its manifest, and `sha256sum` over the same files."""
+    tree = folder / "large"
+    fill(tree)
+    cores = len(os.sched_getaffinity(0))
+    command = f"find {tree} -type f -print0 | xargs -0 -P {cores} -n 256 sha256sum > /dev/null"
+    for _ in range(2):
+        limit = timed(lambda: quiet(["sh", "-c", command]))
+        ours = timed(lambda: trees.scan(tree))
+        entries = trees.scan(tree)
+        checked = timed(lambda: trees.check(tree, entries))
+    print(f"manifest of {FILES} files, {BYTES / 1e9:.0f} GB: {ours:.1f} s, check {checked:.1f} s;"
+          f" sha256sum {limit:.1f} s, ratio {ours / limit:.2f}")  # fmt: skip
+    shutil.rmtree(tree)
+
+
+def growth(folder: Path, warm: Store) -> None:
+    """What ten versions cost on the disk."""
+    repository = Repository(folder / "repository", warm)
+    store = Store(folder / "growth")
+    settings = Settings(Mirrors(repository.url, repository.url, str(repository.key)))
+    chance = random.Random(1)
+    for month in range(1, MONTHS + 1):
+        changed = repository.publish(month, chance)
+        recipe = load_recipe(ROLES, "web")
+        seconds = timed(lambda: build_image(recipe, f"1.{month}", store, settings))
+        say(f"month {month}: {changed} packages new, built in {seconds:.0f} s")
+    images = store.images()
+    sizes = tree_sizes(images)
+    full = sum(size.own + size.shared for size in sizes)
+    kept = used(*(image.tree for image in images))
+    print(f"{MONTHS} versions as full copies {full / 1e6:.0f} MB, as they are {kept / 1e6:.0f} MB:"
+          f" {full / kept:.1f} times less;"
+          f" a version more costs {(kept - used(images[0].tree)) / (MONTHS - 1) / 1e6:.0f} MB")  # fmt: skip
+    archives = sum(image.record().archive_size for image in images)
+    before = used(store.root)
+    quiet([sys.executable, "-m", "edeploy", "image", "gc", "--store", str(store.root)])
+    print(f"their archives {archives / 1e6:.0f} MB; the whole store {before / 1e6:.0f} MB,"
+          f" after `image gc` {used(store.root) / 1e6:.0f} MB")  # fmt: skip
+
+
+class Repository:
+    """An apt repository of the packages that `web` needs, of which some change each month."""
+
+    def __init__(self, folder: Path, warm: Store) -> None:
+        self.root = folder
+        self.key = folder / "key.gpg"
+        self._home = folder / "gnupg"
+        self._home.mkdir(parents=True, mode=0o700)
+        self._gpg("--quick-gen-key", "--passphrase", "", "bench", "ed25519", "sign", "0")
+        self._gpg("--output", str(self.key), "--export")
+        pool = Pool(warm.pool)
+        (folder / "pool").mkdir()
+        for package in needed(warm).packages:
+            pool.lay_out(package, folder / "pool")
+
+    @property
+    def url(self) -> str:
+        """For a mirror option."""
+        return f"file://{self.root}"
+
+    def publish(self, month: int, chance: random.Random) -> int:
+        """The state of this month (1, …); how many packages are new."""
+        files = sorted((self.root / "pool").iterdir())
+        changed = []
+        if month > 1:
+            changed = [path for path in files if chance.random() < 1 / 20
+                       or (month % 2 and path.name.startswith("linux-image-6"))]  # fmt: skip
+        for path in changed:
+            self._rebuild(path, month)
+        index = subprocess.run(
+            ["dpkg-scanpackages", "--multiversion", "pool"],
+            cwd=self.root, check=True, capture_output=True, text=True,
+        ).stdout  # fmt: skip
+        for suite in ("bookworm", "bookworm-updates", "bookworm-security", "trixie"):
+            self._release(suite, index if suite in ("bookworm", "trixie") else "")
+        return len(changed)
+
+    def _rebuild(self, path: Path, month: int) -> None:
+        """The package again, one version up, its programs, libraries and modules other ones."""
+        with tempfile.TemporaryDirectory(dir=self.root) as name:
+            content = Path(name) / "content"
+            quiet(["dpkg-deb", "-R", str(path), str(content)])
+            control = content / "DEBIAN/control"
+            lines = control.read_text().splitlines()
+            version = next(line for line in lines if line.startswith("Version: "))
+            newer = f"{version.partition('+bench')[0]}+bench{month}"
+            control.write_text(
+                "\n".join(newer if line == version else line for line in lines) + "\n"
+            )
+            for file in content.rglob("*"):
+                if file.is_file() and not file.is_symlink() and file.read_bytes()[:4] == b"\x7fELF":
+                    with open(file, "ab") as stream:
+                        stream.write(f"{month}".encode())
+            path.unlink()
+            env = {**os.environ, "SOURCE_DATE_EPOCH": str(1_700_000_000 + month * 2_600_000)}
+            subprocess.run(
+                ["dpkg-deb", "-Zzstd", "-z1", "--root-owner-group", "-b", content, path],
+                env=env, check=True, stdout=subprocess.DEVNULL,
+            )  # fmt: skip
+
+    def _release(self, suite: str, index: str) -> None:
+        folder = self.root / "dists" / suite
+        lines = [f"Suite: {suite}", f"Codename: {suite}", "Architectures: amd64",
+                 "Components: main non-free-firmware", "SHA256:"]  # fmt: skip
+        for component, text in (("main", index), ("non-free-firmware", "")):
+            path = folder / component / "binary-amd64/Packages"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+            digest = subprocess.run(["sha256sum", path], check=True, capture_output=True, text=True)
+            size = path.stat().st_size
+            lines.append(f" {digest.stdout.split()[0]} {size} {path.relative_to(folder)}")
+        (folder / "Release").write_text("\n".join(lines) + "\n")
+        (folder / "InRelease").unlink(missing_ok=True)
+        self._gpg("--clearsign", "--output", str(folder / "InRelease"), str(folder / "Release"))
+
+    def _gpg(self, *words: str) -> None:
+        quiet(["gpg", "--homedir", str(self._home), "--batch", "--quiet", *words])
+
+
+def needed(store: Store) -> Plan:
+    """Every package of the last plans in the store, each once."""
+    found = {}
+    for path in store.plans.iterdir():
+        for package in parse_plan(path.read_text()).packages:
+            found[package.name, package.version] = package
+    names: dict[str, str] = {}
+    for image in store.images():
+        if str(image) == "web 0.bench":
+            rows = (line.split("\t") for line in image.packages.read_text().splitlines())
+            names = {name: version for name, version, _ in rows}
+    wanted = [each for (name, version), each in found.items() if names.get(name) == version]
+    return Plan(packages_of("\n\n".join(package.stanza for package in wanted)))
+
+
+def mmdebstrap(recipe: Recipe, folder: Path, warm: Store) -> None:
+    """Plain mmdebstrap of the role's packages, with the same files left out, into a folder."""
+    repo = folder / f"repo-{recipe.name}"
+    if not repo.is_dir():
+        repo.mkdir()
+        plan = needed(warm)
+        for package in plan.packages:
+            Pool(warm.pool).lay_out(package, repo)
+        (repo / "Packages").write_text(plan.index())
+    names = [*recipe.packages, *([recipe.kernel] if recipe.kernel else [])]
+    tree = folder / f"plain-{recipe.name}"
+    # fmt: off
+    quiet([
+        "mmdebstrap", "--mode=root", "--variant=apt", "--format=directory",
+        "--hook-dir=/usr/share/mmdebstrap/hooks/maybe-merged-usr",
+        f"--include={','.join(names)}",
+        "--dpkgopt=force-unsafe-io", f"--dpkgopt={ROLES}/base/files/etc/dpkg/dpkg.cfg.d/50edeploy",
+        "bookworm", str(tree), f"deb [trusted=yes] copy:{repo} ./",
+    ])
+    # fmt: on
+    shutil.rmtree(tree)
+
+
+def beside(folder: Path, warm: Store) -> Store:
+    """An empty store that has the packages of `warm`, and what mirrors said to it."""
+    folder.mkdir()
+    for name in ("cache", "pool"):
+        (folder / name).symlink_to((warm.root / name).resolve())
+    return Store(folder)
+
+
+def fill(tree: Path) -> None:
+    """A tree as large as a server's: sizes from nothing to megabytes, no two files alike."""
+    chance = random.Random(1)
+    sizes = [chance.lognormvariate(8, 2) for _ in range(FILES)]
+    scale = BYTES / sum(sizes)
+    block = chance.randbytes(1 << 20)
+    for number, size in enumerate(sizes):
+        path = tree / f"{number % 300}/{number}"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        left = int(size * scale)
+        with open(path, "wb") as stream:
+            stream.write(number.to_bytes(4, "big")[: min(4, left)])
+            left -= min(4, left)
+            while left > 0:
+                stream.write(block[:left])
+                left -= len(block)
+
+
+def used(*folders: Path) -> int:
+    """Bytes on the disk, what is linked counted once."""
+    done = subprocess.run(
+        ["du", "-s", "-c", "--block-size=1", *folders], check=True, capture_output=True, text=True
+    )
+    return int(done.stdout.splitlines()[-1].split()[0])
+
+
+def timed(do: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    started = time.monotonic()
+    do()
+    return time.monotonic() - started
+
+
+def quiet(words: list[str]) -> None:
+    """Run a program; its output only when it fails."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        sys.exit(f"{words[0]}: {done.stderr[-2000:]}{done.stdout[-500:]}")
+
+
+def say(text: str) -> None:
+    """Not a result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+PARTS: dict[str, Callable[[Path, Store], None]] = {
+    "cold": cold,
+    "again": again,
+    "manifest": manifest,
+    "growth": growth,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())
