@@ -123,9 +123,10 @@ def growth(folder: Path, warm: Store) -> None:
     sizes = tree_sizes(images)
     full = sum(size.own + size.shared for size in sizes)
     kept = used(*(image.tree for image in images))
+    more = (kept - used(images[0].tree)) / (MONTHS - 1)
     print(f"{MONTHS} versions as full copies {full / 1e6:.0f} MB, as they are {kept / 1e6:.0f} MB:"
           f" {full / kept:.1f} times less;"
-          f" a version more costs {(kept - used(images[0].tree)) / (MONTHS - 1) / 1e6:.0f} MB")  # fmt: skip
+          f" a version more costs {more / 1e6:.0f} MB")  # fmt: skip
     archives = sum(image.record().archive_size for image in images)
     before = used(store.root)
     quiet([sys.executable, "-m", "edeploy", "image", "gc", "--store", str(store.root)])

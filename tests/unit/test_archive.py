@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from edeploy.images import archive, trees
+from edeploy.run import ProgramFailed
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners and capabilities need root")
 
@@ -47,3 +48,25 @@ def test_the_same_bytes_of_the_same_tree(tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     archive.unpack(tmp_path / "one.edeploy", tmp_path / "out")
     assert trees.check(tmp_path / "out", trees.scan(one)) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "is_fine"),
+    [
+        ("tar: ./usr/lib/libx.so: file changed as we read it", True),
+        ("tar: ./usr/lib/libx.so: File shrank by 3 bytes; padding with zeros", False),
+        ("", False),
+    ],
+)
+def test_a_new_link_to_a_file_is_no_change_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, is_fine: bool
+) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/tar").write_text(f"#!/bin/sh\necho '{said}' >&2; exit 1\n")
+    (tmp_path / "bin/tar").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
+    if is_fine:
+        archive.pack(tmp_path, tmp_path / "x.edeploy")
+    else:
+        with pytest.raises(ProgramFailed):
+            archive.pack(tmp_path, tmp_path / "x.edeploy")
