@@ -10,7 +10,7 @@ from edeploy.errors import EdeployError
 from edeploy.images import manifest, trees
 from edeploy.images.trees import Difference
 from edeploy.node.install.context import InstallContext
-from edeploy.node.install.mounts import Mount, below
+from edeploy.node.mounts import Mount, below
 
 SHOWN = 20
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
