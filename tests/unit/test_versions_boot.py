@@ -13,6 +13,7 @@ from edeploy.node.boot.grubenv import SIZE, EnvFull, read_env, write_env
 from edeploy.node.boot.kexec_loader import KexecLoader
 from edeploy.node.boot.loader import NotBootable
 from edeploy.node.boot.marker import Marker
+from edeploy.node.boot.systemd_boot import SystemdBootLoader
 from edeploy.node.upgrade.places import Places
 
 DISK = BootDisk("root=UUID=r00t ro", ("search --fs-uuid --set=root b00t",), "b00t", "/boot")
@@ -238,3 +239,52 @@ def test_variables_stay_in_one_sector(tmp_path: Path) -> None:
 )
 def test_what_runs_is_on_the_kernels_command_line(cmdline: str, name: str, trial: bool) -> None:
     assert (booted(cmdline), on_trial(cmdline)) == (name, trial)
+
+
+@pytest.fixture
+def systemd(places: Places) -> SystemdBootLoader:
+    return SystemdBootLoader(places, places.root / "efi", "root=UUID=r00t ro")
+
+
+def conf(places: Places) -> dict[str, int]:
+    """systemd-boot's entries with their rank."""
+    folder = places.root / "efi/loader/entries"
+    return {
+        path.name: int(re.findall(r"^version (\d)$", path.read_text(), re.MULTILINE)[0])
+        for path in folder.iterdir()
+    }
+
+
+def test_systemd_boot_counts_in_the_name_of_an_entry(
+    places: Places, systemd: SystemdBootLoader
+) -> None:
+    systemd.prepare([ONE, TWO], ONE)
+    assert conf(places) == {f"edeploy-{ONE}.conf": 2, f"edeploy-{TWO}.conf": 1}
+    systemd.arm(TWO)
+    counted = places.root / f"efi/loader/entries/edeploy-{TWO}+3.conf"
+    assert conf(places)[counted.name] == 3
+    assert f"options root=UUID=r00t ro edeploy={TWO} panic=30 quiet edeploy.trial\n" in (
+        counted.read_text()
+    )
+    assert f"linux /edeploy/{TWO}/vmlinuz\ninitrd /edeploy/{TWO}/initrd\n" in counted.read_text()
+    # As the loader renames it at each start.
+    spent = counted.rename(counted.with_name(f"edeploy-{TWO}+2-1.conf"))
+    assert systemd.armed() == TWO
+    spent.rename(spent.with_name(f"edeploy-{TWO}+0-3.conf"))
+    assert systemd.armed() == ""
+
+
+def test_systemd_boot_after_a_verdict(places: Places, systemd: SystemdBootLoader) -> None:
+    systemd.prepare([ONE, TWO], ONE)
+    systemd.arm(TWO)
+    systemd.confirm(TWO)
+    assert conf(places) == {f"edeploy-{TWO}.conf": 2, f"edeploy-{ONE}.conf": 1}
+    assert Marker(places).read() == ""
+    systemd.arm(ONE, tries=1)
+    systemd.disarm()
+    assert conf(places) == {f"edeploy-{TWO}.conf": 2, f"edeploy-{ONE}.conf": 1}
+    systemd.prepare([TWO], TWO)
+    assert conf(places) == {f"edeploy-{TWO}.conf": 2}
+    assert (places.root / "efi/loader/loader.conf").read_text() == "default edeploy-*\n"
+    with pytest.raises(NotBootable):
+        systemd.arm(ONE)

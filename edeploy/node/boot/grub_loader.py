@@ -11,13 +11,13 @@ from edeploy import atomic
 from edeploy.node.boot import grub, settings
 from edeploy.node.boot.booted import ARGUMENT
 from edeploy.node.boot.disk import BootDisk, boot_folder
+from edeploy.node.boot.entries import is_root_itself, title_of_version
 from edeploy.node.boot.flush import flush
 from edeploy.node.boot.grubenv import read_env, write_env
 from edeploy.node.boot.kernels import (
     FOLDER,
     INITRD,
     LINUX,
-    Kernel,
     drop_others,
     find_kernels,
     keep_kernel,
@@ -130,7 +130,7 @@ class GrubLoader(Loader):
         arguments = f"{ARGUMENT}{name} {settings.surviving(settings.arguments_of(tree))}"
         return grub.Entry(
             name=name,
-            title=_title(tree, name, kernel),
+            title=title_of_version(tree, name, kernel.version),
             linux=f"{folder}/{LINUX}",
             initrd=f"{folder}/{INITRD}" if kernel.initrd else "",
             arguments=f"{self.disk.root} {arguments}",
@@ -143,7 +143,7 @@ class GrubLoader(Loader):
         arguments = settings.surviving(settings.arguments_of(root))
         return grub.Entry(
             name=name,
-            title=_title(root, name, kernel),
+            title=title_of_version(root, name, kernel.version),
             linux=f"{self.disk.prefix}/{kernel.file}",
             initrd=f"{self.disk.prefix}/{kernel.initrd}" if kernel.initrd else "",
             arguments=f"{self.disk.root} {arguments}",
@@ -167,16 +167,3 @@ class GrubLoader(Loader):
 
     def _change(self, variables: dict[str, str]) -> None:
         write_env(self._env, variables)
-
-
-def is_root_itself(name: str) -> bool:
-    """Whether a name is that of the system from before the first upgrade: serial 0."""
-    return name.endswith(".0")
-
-
-def _title(tree: Path, name: str, kernel: Kernel) -> str:
-    path = tree / "etc/os-release"
-    # Mostly a link: to be followed inside of the tree.
-    path = tree / os.readlink(path).lstrip("./") if path.is_symlink() else path
-    about = settings.title_of(path.read_text()) if path.is_file() else "Linux"
-    return f"{name}: {about}, Linux {kernel.version}"
