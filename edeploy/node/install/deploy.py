@@ -13,7 +13,6 @@ from pathlib import Path
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
-from edeploy.images import manifest
 from edeploy.images.manifest import Entry
 from edeploy.node.install.context import InstallContext
 from edeploy.node.mounts import below, mount
@@ -30,7 +29,7 @@ def why_alone(context: InstallContext) -> str:
     """Why the new system must be the only one of its disk; "" when it need not be."""
     if not (context.root / PATHS).is_file():
         return f"the image has no /{PATHS}"
-    image = {entry.path.partition(b"/")[0] for entry in _entries(context)}
+    image = {entry.path.partition(b"/")[0] for entry in context.image.entries}
     shared = {os.fsencode(path) for path in (*state_paths(context.root), BOOT)}
     for point in _mounted(context.root):
         if os.fsencode(point) in image - shared:
@@ -53,7 +52,7 @@ def deploy(context: InstallContext) -> Places:
 
     The disk's own root is at /sysroot in it. Raises OSError, ProgramFailed.
     """
-    root, entries = context.root, _entries(context)
+    root, entries = context.root, context.image.entries
     state = state_paths(root)
     name = Places(root).new_name(context.decisions.role, context.decisions.version)
     disk = _Disk(Places(root), name, entries)
@@ -165,10 +164,6 @@ def copy_below(
     # What is put into a folder changes its time.
     for path, entry in reversed(made):
         put_metadata(path, entry)
-
-
-def _entries(context: InstallContext) -> list[Entry]:
-    return manifest.parse(context.image.manifest)
 
 
 def _mounted(root: Path) -> set[str]:

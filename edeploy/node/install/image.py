@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edeploy.errors import EdeployError
 from edeploy.images import signature
+from edeploy.images.manifest import Entry, parse
 from edeploy.node.http import BadAnswer
 from edeploy.node.install.context import InstallContext
 
@@ -38,6 +40,11 @@ class TrustedImage:
     facts: ImageFacts
     manifest: bytes
     signature: bytes
+
+    @functools.cached_property
+    def entries(self) -> list[Entry]:
+        """What the manifest says; read once, as it is long."""
+        return parse(self.manifest)
 
 
 def trusted_image(context: InstallContext, role: str, version: str) -> TrustedImage:

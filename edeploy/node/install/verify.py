@@ -24,7 +24,7 @@ class NotTheImage(EdeployError):
 
 def verify(context: InstallContext) -> None:
     """Check the whole new root. Raises NotTheImage with the first differences."""
-    entries = manifest.parse(context.image.manifest)
+    entries = context.image.entries
     forget_cached()
     found = trees.check(
         context.root,
