@@ -167,7 +167,7 @@ def test_a_new_machine_is_the_first_version_of_itself(rack: Keyed) -> None:
         assert ask(rack, name, ["sh", "-c", "touch /usr/x; echo $?"]).strip() == "1"
         manifest = ask(rack, name, ["cat", f"/sysroot/edeploy/manifests/{GOOD}"])
         assert manifest.splitlines()[1] == "#image web 1.0.0"
-        assert not ask(rack, name, ["ls", f"/sysroot/edeploy/etc-base/{GOOD}/fstab"], check=False)
+        assert not ask(rack, name, ["ls", f"/sysroot/edeploy/etc-base/{GOOD}/edeploy"], check=False)
         assert "nginx" in ask(rack, name, ["dpkg-query", "-W", "nginx"])
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import Callable
 
 from edeploy.errors import EdeployError
 from edeploy.node import timeouts
@@ -19,23 +21,23 @@ SILENT = (
 )
 
 
-def judge() -> str:
+def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = loader_of) -> str:
     """Confirm the version on trial if it does its job, else restart; a line for the journal.
 
     In the good version: the trial is over, and `why` says what it failed by. Raises EdeployError.
     """
-    places = Places(booted.physical_root())
+    places = Places(booted.physical_root(root))
     marker = Marker(places)
     name = marker.read()
     if not name:
         return "nothing is on trial"
-    loader = loader_of(places)
-    if booted.running() != name:
-        return _gone_back(places, loader, name)
+    loader, runs = find_loader(places), booted.running(root)
+    if runs != name:
+        return _gone_back(places, loader, name, runs)
     state = replace(read_state(places.state), phase=Phase.TRIAL, trial=name)
     # A start that does not get as far as a verdict has this for a reason.
     write_state(places.state, replace(state, why=SILENT))
-    problem = _problem()
+    problem = _problem(root)
     if problem:
         return give_up(places, state, problem)
     loader.confirm(name)
@@ -52,29 +54,29 @@ def give_up(places: Places, state: State, problem: str) -> str:
     return f"{state.trial} does not do its job, restarting: {problem}"
 
 
-def overdue() -> str:
+def overdue(root: Path = Path("/")) -> str:
     """A trial that came to no verdict in time is given up."""
-    places = Places(booted.physical_root())
+    places = Places(booted.physical_root(root))
     name = Marker(places).read()
-    if not name or booted.running() != name:
+    if not name or booted.running(root) != name:
         return "nothing is on trial"
     state = replace(read_state(places.state), trial=name)
     return give_up(places, state, "it came to no verdict in time: it did not finish starting")
 
 
-def _problem() -> str:
+def _problem(root: Path) -> str:
     try:
-        checks = declared()
+        checks = declared(root)
     except EdeployError as error:
         return str(error)
     return problem_of(checks)
 
 
-def _gone_back(places: Places, loader: Loader, name: str) -> str:
+def _gone_back(places: Places, loader: Loader, name: str, runs: str) -> str:
     state = read_state(places.state)
     why = state.why if state.phase is Phase.TRIAL and state.why else SILENT
     loader.disarm()
-    good = booted.running() or state.good
+    good = runs or state.good
     write_state(
         places.state, replace(state, phase=Phase.ROLLED_BACK, good=good, trial=name, why=why)
     )
