@@ -51,8 +51,9 @@ class GrubLoader(Loader):
         env = self._read()
         if env.get(grub.GOOD) != good:
             self._change({**env, grub.GOOD: good})
-        drop_others(self._boot, ordered)
+        # Entries that GRUB may still see must have their kernels.
         flush(self._boot)
+        drop_others(self._boot, ordered)
 
     def arm(self, name: str, tries: int = TRIES) -> None:
         """See `Loader.arm`."""

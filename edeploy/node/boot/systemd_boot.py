@@ -51,9 +51,9 @@ class SystemdBootLoader(Loader):
         for path in self._files():
             if _name(path) not in names:
                 path.unlink()
-        drop_others(self._esp, names)
         self._choose_ours()
         flush(self._esp)
+        drop_others(self._esp, names)
 
     def arm(self, name: str, tries: int = TRIES) -> None:
         """See `Loader.arm`."""
