@@ -67,8 +67,8 @@ def test_the_good_version_is_the_first_entry_with_its_own_kernel(
     text = config(places)
     assert f"menuentry '{TWO}: Debian 12, Linux 6.1.0-56-amd64' --id edeploy-{TWO} {{" in text
     assert (
-        f"\tlinux /boot/edeploy/{TWO}/vmlinuz root=UUID=r00t ro edeploy={TWO} panic=30 quiet "
-        f"${{edeploy_mark}}\n\tinitrd /boot/edeploy/{TWO}/initrd\n"
+        f"\t\tlinux /boot/edeploy/{TWO}/vmlinuz root=UUID=r00t ro edeploy={TWO} panic=30 quiet "
+        f"${{edeploy_mark}}\n\t\tinitrd /boot/edeploy/{TWO}/initrd\n"
     ) in text
     boot = places.root / "boot"
     assert (boot / f"edeploy/{ONE}/vmlinuz").read_bytes() == b"kernel 6.1.0-50"
@@ -141,8 +141,8 @@ def test_the_system_from_before_the_first_upgrade_starts_as_it_did(
     (places.root / "etc/default/grub").write_text("GRUB_CMDLINE_LINUX=old\n")
     loader.prepare([OLD, ONE], OLD)
     assert (
-        "\tlinux /boot/vmlinuz-5.10.0-9 root=UUID=r00t ro panic=30 old ${edeploy_mark}\n"
-        "\tinitrd /boot/initrd.img-5.10.0-9\n"
+        "\t\tlinux /boot/vmlinuz-5.10.0-9 root=UUID=r00t ro panic=30 old ${edeploy_mark}\n"
+        "\t\tinitrd /boot/initrd.img-5.10.0-9\n"
     ) in config(places)
     assert (boot / "grub/grub.cfg.before-edeploy").read_text().startswith("menuentry")
     script = places.root / "etc/grub.d/09_edeploy"

@@ -111,12 +111,19 @@ def _choice() -> list[str]:
 
 
 def _entry(entry: Entry) -> Sequence[str]:
+    # Without its initrd GRUB would start the kernel all the same, to die of it in each try; an
+    # entry that starts nothing is passed over at once.
+    files = " -a ".join(f"-f {path}" for path in (entry.linux, entry.initrd) if path)
     return [
         f"menuentry {quoted(entry.title)} --id edeploy-{entry.name} {{",
         "\tset edeploy_mark=",
         f'\tif [ "${{edeploy_trying}}" = "{entry.name}" ]; then set edeploy_mark=edeploy.trial; fi',
-        f"\tlinux {entry.linux} {entry.arguments} {MARK}",
-        *([f"\tinitrd {entry.initrd}"] if entry.initrd else []),
+        f"\tif [ {files} ]; then",
+        f"\t\tlinux {entry.linux} {entry.arguments} {MARK}",
+        *([f"\t\tinitrd {entry.initrd}"] if entry.initrd else []),
+        "\telse",
+        f"\t\techo '{entry.name} has lost its kernel or initramfs'",
+        "\tfi",
         "}",
     ]
 
