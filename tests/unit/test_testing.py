@@ -215,7 +215,7 @@ def test_an_old_secret_is_dead(site: Site) -> None:
 
 def accept(site: Site, name: str, until: float | None = None) -> None:
     with site.database.write() as session:
-        operate.accept(session, name, reason="a spare", by="kim", until=until, now=site.now)
+        operate.accept(session, name, RULES, reason="a spare", by="kim", until=until, now=site.now)
 
 
 def test_an_operators_word_and_its_end(site: Site) -> None:
@@ -239,7 +239,7 @@ def test_words_that_are_none(site: Site) -> None:
     with pytest.raises(BadRequest, match="over"):
         accept(site, name, until=site.now)
     with site.database.write() as session, pytest.raises(BadRequest, match="reason"):
-        operate.accept(session, name, reason=" ", by="", until=None, now=site.now)
+        operate.accept(session, name, RULES, reason=" ", by="", until=None, now=site.now)
     other = site.ask(B).machine
     with site.database.write() as session, pytest.raises(BadRequest, match="quick"):
         operate.test(session, other, "quik", RULES, now=site.now)
