@@ -15,6 +15,7 @@ from typing import NamedTuple
 from edeploy.errors import EdeployError
 
 MAX_REPORT_BYTES = 1 << 20
+MAX_LITERAL_BYTES = MAX_REPORT_BYTES // 2
 MAX_SHOWN_BYTES = 4 * MAX_REPORT_BYTES
 """What `edeploy machine show --json` prints: a report with line breaks, and more beside it."""
 _FORM = "A report is a list of rows, each with 4 items: type, id, key, value."
@@ -128,6 +129,8 @@ def _rows(data: bytes, path: Path) -> object:
         return parsed
     except (ValueError, RecursionError):
         pass
+    if len(data) > MAX_LITERAL_BYTES:
+        raise BadReport(f"{path}: not JSON, and too large for an old .hw file", _FORM)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from edeploy.errors import EdeployError
-from edeploy.match.generate import BadModel, expand, lengths
+from edeploy.match.generate import BadModel, check_size, expand, flat_keys, lengths
 from edeploy.match.literals import Literal, parse_literal, read_bytes
 from edeploy.match.problems import BadFile, Problem
 from edeploy.match.yaml_literals import is_yaml, parse_yaml_literal
 
 Entry = dict[str, object]
+
+MAX_BYTES = 512 << 10
+"""The largest that is real: the list of an old installation with thousands of machines."""
 
 _FORM = "A CMDB file is generate({…}) or a list of dicts, in Python or in YAML."
 
@@ -33,7 +37,12 @@ class NoEntry(EdeployError):
 
 def read_cmdb(path: Path) -> tuple[Entry, ...]:
     """The entries in a file, expanded. Raises BadFile; nothing in the file is evaluated."""
-    literal = read_cmdb_literal(path)
+    return entries_of(read_cmdb_literal(path))
+
+
+def entries_of(literal: Literal) -> tuple[Entry, ...]:
+    """The entries that a file holds, expanded. Raises BadFile."""
+    _check_keys(literal)
     model = literal.argument("generate")
     if model is not None:
         try:
@@ -42,12 +51,17 @@ def read_cmdb(path: Path) -> tuple[Entry, ...]:
             raise BadFile([model.problem(error.message)], _FORM) from error
     if not literal.is_sequence:
         raise BadFile([literal.problem("neither generate({…}) nor a list of dicts")], _FORM)
-    return tuple(_entry(part) for part in literal.parts())
+    entries = tuple(map(_entry, literal.parts()))
+    try:
+        check_size(len(entries), len({key for entry in entries for key in flat_keys(entry)}))
+    except BadModel as error:
+        raise BadFile([literal.problem(error.message)], error.hint) from error
+    return entries
 
 
 def read_cmdb_literal(path: Path) -> Literal:
     """What is in a CMDB file as it is written there, in Python or in YAML. Raises BadFile."""
-    data = read_bytes(path)
+    data = read_bytes(path, MAX_BYTES)
     return (parse_yaml_literal if is_yaml(data) else parse_literal)(data, path)
 
 
@@ -142,7 +156,13 @@ def _entry(literal: Literal) -> Entry:
     value = literal.value
     if not isinstance(value, dict):
         raise BadFile([literal.problem(f"a {type(value).__name__} where a dict belongs")], _FORM)
-    for key in value:
-        if not isinstance(key, str):
-            raise BadFile([literal.problem(f"the key {key!r} must be text")], _FORM)
     return value
+
+
+def _check_keys(literal: Literal) -> None:
+    """Keys are text, also those of dicts in dicts: records and JSON have no others."""
+    for node in ast.walk(literal.node):
+        for key in node.keys if isinstance(node, ast.Dict) else ():
+            found = Literal(literal.path, key) if key is not None else None
+            if found is not None and isinstance(key, ast.Constant) and not found.is_text:
+                raise BadFile([found.problem(f"the key {found.value!r} must be text")], _FORM)

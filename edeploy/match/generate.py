@@ -11,6 +11,9 @@ from itertools import islice, product
 from edeploy.errors import EdeployError
 
 MOST_ENTRIES = 100_000
+MOST_KEYS = 500
+MOST_VALUES = 250_000
+"""Of all entries together: ten thousand machines with twenty-five keys each."""
 
 _RANGES = re.compile(r"[0-9]+-[0-9]+(?::[0-9]+(?:-[0-9]+)?)*")
 _DOTTED_PART = re.compile(r"[0-9]+(?:-[0-9]+)?(?::[0-9]+(?:-[0-9]+)?)*\Z")
@@ -52,8 +55,27 @@ def expand(model: object) -> list[dict[str, object]]:
         return [dict(checked)]
     if count > MOST_ENTRIES:
         raise BadModel(f"the model gives {count} entries, more than {MOST_ENTRIES}")
+    check_size(count, len(set(flat_keys(checked))))
     columns = {key: _column(value, count) for key, value in checked.items()}
     return [{key: column[row] for key, column in columns.items()} for row in range(count)]
+
+
+def check_size(entries: int, keys: int) -> None:
+    """Raise BadModel for entries that have too many values together."""
+    if keys > MOST_KEYS:
+        raise BadModel(f"{keys} different keys are more than {MOST_KEYS}")
+    if entries * keys > MOST_VALUES:
+        told = f"{entries} entries with {keys} keys are more than {MOST_VALUES} values"
+        raise BadModel(told, "Make several profiles of it, each with its own file.")
+
+
+def flat_keys(entry: Mapping[str, object]) -> Iterator[str]:
+    """The keys of an entry; those of dicts in it as `outer.inner`."""
+    for key, value in entry.items():
+        if isinstance(value, dict):
+            yield from (f"{key}.{inner}" for inner in flat_keys(value))
+        else:
+            yield key
 
 
 def lengths(model: object) -> dict[str, int]:

@@ -12,8 +12,8 @@ from edeploy.match.checks.columns import Column, columns
 from edeploy.match.checks.duplicates import check_duplicates
 from edeploy.match.checks.scripts import HasImage, check_script
 from edeploy.match.checks.specs import check_specs
-from edeploy.match.cmdb import read_cmdb, read_cmdb_literal
-from edeploy.match.literals import parse_python, read_bytes, read_literal
+from edeploy.match.cmdb import entries_of, read_cmdb_literal
+from edeploy.match.literals import MAX_CODE_BYTES, Literal, parse_python, read_bytes, read_literal
 from edeploy.match.problems import BadFile, Problem
 from edeploy.match.profiles import STATE, Row, load_profile, read_rules, read_state
 from edeploy.match.specs_module import ENDING, module_specs
@@ -76,12 +76,17 @@ class _Files:
         )
 
     @cached_property
+    def cmdb_literal(self) -> Literal:
+        """The CMDB file as it is written. Raises BadFile."""
+        return read_cmdb_literal(self.cmdb)
+
+    @cached_property
     def columns(self) -> list[Column]:
         """The keys of the CMDB file; none when there is none, or it is broken."""
         try:
             if not self.cmdb.exists():
                 return []
-            return columns(self.cmdb, read_cmdb_literal(self.cmdb), read_cmdb(self.cmdb))
+            return columns(self.cmdb, self.cmdb_literal, entries_of(self.cmdb_literal))
         except BadFile:
             return []
 
@@ -107,7 +112,7 @@ def _profile(files: _Files, has_image: HasImage | None) -> Iterator[Problem]:
     checks: dict[Path, Callable[[Path], Iterator[Problem]]] = {
         files.specs: lambda path: check_specs(read_literal(path)),
         files.module: _check_module,
-        files.cmdb: lambda path: check_cmdb(read_cmdb_literal(path), files.columns),
+        files.cmdb: lambda _path: check_cmdb(files.cmdb_literal, files.columns),
         files.configure: lambda path: check_script(path, files.bound, has_image),
     }
     for path, check in checks.items():
@@ -119,5 +124,5 @@ def _profile(files: _Files, has_image: HasImage | None) -> Iterator[Problem]:
 
 
 def _check_module(path: Path) -> Iterator[Problem]:
-    literal = module_specs(parse_python(read_bytes(path), path), path)
+    literal = module_specs(parse_python(read_bytes(path, MAX_CODE_BYTES), path), path)
     return check_specs(literal) if literal else iter(())

@@ -12,12 +12,18 @@ from pathlib import Path
 from edeploy.match.missing_comma import missing_comma
 from edeploy.match.problems import BadFile, Problem
 
-MAX_FILE_BYTES = 1 << 20
+MAX_FILE_BYTES = 128 << 10
+"""Python's own parser takes a second and more for a megabyte of brackets."""
+MAX_CODE_BYTES = 32 << 10
+"""Of scripts and modules, which are also compiled, and searched for names."""
 MAX_INTEGER_BITS = 1024
+MOST_MARKS = 80_000
+"""Commas, colons, opening brackets and lines: a file of real values has fewer."""
 
 _HALF = re.compile("[\ud800-\udfff]")
 """What neither a file nor a JSON document can hold."""
 
+_MARKS = (b",", b":", b"(", b"[", b"{", b"\n", b";")
 _WHOLE = (ast.Tuple, ast.List, ast.Dict, ast.Constant)
 
 
@@ -93,6 +99,8 @@ def read_bytes(path: Path, most: int = MAX_FILE_BYTES) -> bytes:
         raise BadFile([Problem(path, 1, 1, error.strerror or "cannot be read")]) from error
     if len(data) > most:
         raise BadFile([Problem(path, 1, 1, f"larger than {most} bytes")])
+    if sum(map(data.count, _MARKS)) > MOST_MARKS:
+        raise BadFile([Problem(path, 1, 1, f"more than {MOST_MARKS} commas, brackets and lines")])
     return data
 
 

@@ -22,6 +22,7 @@ from edeploy.match.specs_module import ENDING, SpecsModule, read_module
 from edeploy.names import BadName, checked
 
 STATE = "state"
+MOST_ROWS = 5000
 _FORM = "`state` is a list of (name, quota), quota a number or '*'; settings may follow in {}."
 _T = TypeVar("_T")
 
@@ -87,6 +88,8 @@ def read_state(folder: Path) -> tuple[list[Row], list[Problem]]:
         raise BadFile([literal.problem("is no list")], _FORM)
     rows: dict[str, Row] = {}
     problems: list[Problem] = []
+    if len(literal.parts()) > MOST_ROWS:
+        raise BadFile([literal.problem(f"has more than {MOST_ROWS} rows")], _FORM)
     for part in literal.parts():
         try:
             row = _row(part)

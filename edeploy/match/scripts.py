@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edeploy.match.literals import Literal, parse_python, read_bytes
+from edeploy.match.literals import MAX_CODE_BYTES, Literal, parse_python, read_bytes
 from edeploy.match.problems import BadFile, Problem
 from edeploy.match.python2.syntax import Change
 from edeploy.match.python2.upgrade import upgrade
@@ -51,7 +51,7 @@ def read_script(path: Path) -> Script:
 
 def read_source(path: Path) -> str:
     """The text of a configure script. Raises BadFile."""
-    data = read_bytes(path)
+    data = read_bytes(path, MAX_CODE_BYTES)
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

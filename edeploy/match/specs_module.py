@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edeploy.match.language import Specs, specs_of
-from edeploy.match.literals import MAX_FILE_BYTES, Literal, parse_python
+from edeploy.match.literals import MAX_CODE_BYTES, Literal, parse_python
 from edeploy.match.problems import BadFile, Problem
 from edeploy.match.scripts import check_compiles
 
@@ -97,11 +97,11 @@ def _trusted(path: Path) -> bytes:
                 problems += _writers(path, folder.stat(), folder)
             if problems:
                 raise BadFile(problems)
-            data = stream.read(MAX_FILE_BYTES + 1)
+            data = stream.read(MAX_CODE_BYTES + 1)
     except OSError as error:
         raise BadFile([Problem(path, 1, 1, error.strerror or "cannot be read")]) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise BadFile([Problem(path, 1, 1, f"larger than {MAX_FILE_BYTES} bytes")])
+    if len(data) > MAX_CODE_BYTES:
+        raise BadFile([Problem(path, 1, 1, f"larger than {MAX_CODE_BYTES} bytes")])
     return data
 
 

@@ -4,7 +4,7 @@ import tempfile
 from pathlib import Path
 
 import yaml
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from edeploy.match.cmdb import read_cmdb
@@ -47,17 +47,20 @@ def read(data: bytes) -> tuple[dict[str, object], ...] | None:
             return None
 
 
+@settings(deadline=None)
 @given(ENTRIES)
 def test_what_python_wrote_is_read(entries: list[dict[str, object]]) -> None:
     assert read(repr(entries).encode()) == tuple(entries)
 
 
+@settings(deadline=None)
 @given(ENTRIES)
 def test_what_yaml_wrote_is_read(entries: list[dict[str, object]]) -> None:
     text = yaml.safe_dump(entries, allow_unicode=True, default_flow_style=False)
     assert read(text.encode()) == tuple(entries)
 
 
+@settings(deadline=None)
 @given(SNIPPETS)
 @example("- - ")
 @example("generate:")
@@ -68,11 +71,13 @@ def test_no_text_does_harm(text: str) -> None:
     read(text.encode())
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=60))
 def test_no_bytes_do_harm(data: bytes) -> None:
     read(data)
 
 
+@settings(deadline=None)
 @given(st.dictionaries(KEYS, VALUES | st.text("0123456789-:.a", max_size=9), max_size=4))
 def test_models_give_as_many_entries_as_the_shortest_range(model: dict[str, object]) -> None:
     try:

@@ -26,7 +26,6 @@ ROOMS = {
 }
 SHIPPED = (
     "errors.py",
-    "names.py",
     "run.py",
     "atomic.py",
     "names.py",
@@ -58,7 +57,6 @@ FOR_NODE = (
     "edeploy.images.ways",
     "edeploy.images.zstd",
     "edeploy.errors",
-    "edeploy.names",
     "edeploy.run",
     "edeploy.atomic",
     "edeploy.names",

@@ -153,7 +153,7 @@ def test_bad_yaml(tmp_path: Path, text: str, told: str) -> None:
         ("generate(['a'])", "1:10: generate() takes a dict, not a list"),
         ("produce({'a': 1})", "1:1: neither generate"),
         ("[{'a': 1}, 3]", "1:12: a int where a dict belongs"),
-        ("[{1: 1}]", "1:2: the key 1 must be text"),
+        ("[{1: 1}]", "1:3: the key 1 must be text"),
         ("generate({'a': open('x')})", "1:16: only values are allowed here"),
     ],
 )
@@ -163,3 +163,22 @@ def test_a_bad_file(tmp_path: Path, text: str, told: str) -> None:
     with pytest.raises(BadFile) as caught:
         read_cmdb(path)
     assert f"{path}:{told}" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("[{'a': {1: 2}}]", "a.cmdb:1:9: the key 1 must be text"),
+        ("generate({'a': [{None: 2}]})", "a.cmdb:1:18: the key None must be text"),
+        (repr([{f"k{n}": 1} for n in range(501)]), "501 different keys are more than 500"),
+        (repr([{f"k{n}": 1 for n in range(501)}]), "501 different keys are more than 500"),
+        ("generate({'a': '1-90000', 'b': {'c': 1, 'd': 2}})", "90000 entries with 3 keys are more"),
+        (" " * (1 << 19) + "[]", "a.cmdb:1:1: larger than 524288 bytes"),
+    ],
+)
+def test_limits(tmp_path: Path, text: str, told: str) -> None:
+    path = tmp_path / "a.cmdb"
+    path.write_text(text)
+    with pytest.raises(BadFile) as caught:
+        read_cmdb(path)
+    assert told in str(caught.value)

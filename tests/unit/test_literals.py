@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edeploy.match.literals import MAX_FILE_BYTES, parse_literal, read_literal
+from edeploy.match.literals import MAX_FILE_BYTES, MOST_MARKS, parse_literal, read_literal
 from edeploy.match.problems import BadFile
 
 HERE = Path("file")
@@ -57,6 +57,9 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     large = tmp_path / "large"
     large.write_bytes(b" " * (MAX_FILE_BYTES + 1))
     with pytest.raises(BadFile, match="larger than"):
+        read_literal(large)
+    large.write_bytes(b"," * (MOST_MARKS + 1))
+    with pytest.raises(BadFile, match="more than 80000 commas"):
         read_literal(large)
     with pytest.raises(BadFile, match="missing:1:1: No such file"):
         read_literal(tmp_path / "missing")
