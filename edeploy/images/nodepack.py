@@ -14,6 +14,7 @@ MAIN = "import sys\n\nfrom edeploy.node.main import main\n\nsys.exit(main())\n"
 MODULES = (
     "__init__.py",
     "errors.py",
+    "names.py",
     "run.py",
     "atomic.py",
     "names.py",

@@ -53,6 +53,7 @@ def demo_ahc(places: DemoPlaces, console: Console) -> None:
         ended = follow(rack, switch_on(rack), console)
         console.print(verdicts(ended))
         check(ended)
+        check_untouched(rack, console)
         good = {name: one for name, one in ended.items() if one["state"] == "active"}
         check_pages(rack, good, console)
     console.print(
@@ -112,6 +113,16 @@ def check(machines: dict[str, JsonObject]) -> None:
             raise EdeployError(f"{name} is a good machine, and it is {state} for {metric}")
         if part is not None and (state != "rejected" or not metric.startswith(f"{part}/")):
             raise EdeployError(f"{name} is {state} for {metric or 'nothing'}, its {part} is slow")
+
+
+def check_untouched(rack: Box, console: Console) -> None:
+    """EdeployError when a machine that was measured, and nothing else, has a byte on its disk."""
+    for name in SHEEP:
+        path = rack.lab.folder.machine(name).disk(0)
+        # A sparse file: what was never written takes no room.
+        if path.stat().st_blocks:
+            raise EdeployError(f"{name} was to be measured only, and its disk was written to")
+    console.print(f"No byte was written to the disks of {' and '.join(SHEEP)}.")
 
 
 def _test(machine: JsonObject) -> JsonObject:

@@ -56,7 +56,14 @@ def test(
 
 
 def accept(
-    session: Session, name: str, *, reason: str, by: str, until: float | None, now: float
+    session: Session,
+    name: str,
+    rules: Policy,
+    *,
+    reason: str,
+    by: str,
+    until: float | None,
+    now: float,
 ) -> Machine:
     """Take a machine as it is, whatever its tests say; its evidence is kept.
 
@@ -79,7 +86,7 @@ def accept(
     session.add(row)
     text = f"accepted by {by or 'an operator'}: {reason}"
     if State(machine.state) in (State.REJECTED, State.TESTING):
-        testing.accept(session, machine, text, now=now)
+        testing.accept(session, machine, text, rules, now=now)
     else:
         note(session, "accepted", text, now=now, machine=machine)
     return machine

@@ -195,11 +195,14 @@ def conclude(session: Session, outcome: Outcome, rules: Policy, *, now: float) -
     _leave(session, machine, test, rules, now)
 
 
-def accept(session: Session, machine: Machine, text: str, *, now: float) -> None:
+def accept(session: Session, machine: Machine, text: str, rules: Policy, *, now: float) -> None:
     """An operator takes the machine as it is, out of its test or its rejection."""
     end_test(session, machine, text, now=now)
-    verb = Verb.RETURN if _was_active(session, machine) else Verb.ACCEPT
-    move(session, machine, verb, text, now=now)
+    if _was_active(session, machine):
+        move(session, machine, Verb.RETURN, text, now=now)
+    else:
+        move(session, machine, Verb.ACCEPT, text, now=now)
+        _reserve(session, machine, rules, now)
 
 
 def end_test(session: Session, machine: Machine, reason: str, *, now: float) -> None:
@@ -322,9 +325,7 @@ def _leave(session: Session, machine: Machine, test: HealthTest, rules: Policy, 
         move(session, machine, Verb.RETURN, text, now=now)
     elif test.state == PASSED:
         move(session, machine, Verb.PASS, text, now=now)
-        if lease is not None and lease.state == "held":
-            deadline = now + 60.0 * rules.reserve_minutes
-            move(session, machine, Verb.MATCH, machine.why, now=now, deadline=deadline)
+        _reserve(session, machine, rules, now)
     else:
         if lease is not None and lease.state == "held":
             give_back(session, lease, now=now)
@@ -332,6 +333,14 @@ def _leave(session: Session, machine: Machine, test: HealthTest, rules: Policy, 
         if attempt is not None:
             attempts.end(attempt, now=now)
         move(session, machine, Verb.REJECT, text, now=now)
+
+
+def _reserve(session: Session, machine: Machine, rules: Policy, now: float) -> None:
+    """The role that the machine was tested for, by the lease that it holds, if it holds one."""
+    lease = live_lease(session, machine)
+    if lease is not None and lease.state == "held":
+        deadline = now + 60.0 * rules.reserve_minutes
+        move(session, machine, Verb.MATCH, machine.why, now=now, deadline=deadline)
 
 
 def _was_active(session: Session, machine: Machine) -> bool:

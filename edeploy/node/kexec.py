@@ -9,10 +9,12 @@ from pathlib import Path
 
 from edeploy.errors import EdeployError
 from edeploy.node import timeouts
+from edeploy.node.boot.grub import CONFIG
 from edeploy.node.install.context import InstallContext
 from edeploy.run import run
 
 _LINUX = re.compile(r"\s*linux(?:efi|16)?\s+(\S+)\s*(.*)")
+_MENU = re.compile(r"\s*menuentry\s+'([^']*)'")
 _INITRD = re.compile(r"\s*initrd(?:efi|16)?\s+(\S+)")
 
 
@@ -22,11 +24,12 @@ class NoKernel(EdeployError):
 
 @dataclass(frozen=True)
 class Entry:
-    """A boot entry: paths as GRUB sees them, and the kernel's arguments."""
+    """A boot entry: paths as GRUB sees them, the kernel's arguments, the title for people."""
 
     kernel: str
     initrd: str
     arguments: str
+    title: str = ""
 
 
 def load_kernel(context: InstallContext) -> str:
@@ -36,7 +39,7 @@ def load_kernel(context: InstallContext) -> str:
     """
     root = context.root
     wanted = context.arguments.kexec_kernel or ""
-    entry = choose(entries((root / "boot/grub/grub.cfg").read_text(errors="replace")), wanted)
+    entry = choose(entries(_config(root)), wanted)
     kernel, initrd = _find(root, entry.kernel), _find(root, entry.initrd) if entry.initrd else None
     words = ["kexec", "--load", str(kernel), f"--command-line={entry.arguments}"]
     run([*words, *([f"--initrd={initrd}"] if initrd else [])], timeout=timeouts.PROGRAM)
@@ -52,7 +55,10 @@ def choose(found: list[Entry], wanted: str) -> Entry:
     """The first entry, or the first whose kernel has the path or name `wanted`."""
     for entry in found:
         name = entry.kernel.rsplit("/", 1)[-1]
-        if not wanted or wanted in (entry.kernel, name, name.partition("-")[2]):
+        names = (entry.kernel, name, name.partition("-")[2])
+        # A version's kernel has a name of its own beside the boot loader.
+        version = wanted.rsplit("/", 1)[-1].replace("vmlinuz-", "", 1)
+        if not wanted or wanted in names or version in entry.title.split():
             return entry
     there = ", ".join(entry.kernel for entry in found) or "none"
     raise NoKernel(
@@ -61,20 +67,30 @@ def choose(found: list[Entry], wanted: str) -> Entry:
 
 
 def _entries(text: str) -> Iterator[Entry]:
-    kernel, arguments = "", ""
+    kernel, arguments, title = "", "", ""
     for line in text.splitlines():
-        linux, initrd = _LINUX.match(line), _INITRD.match(line)
+        linux, initrd, menu = _LINUX.match(line), _INITRD.match(line), _MENU.match(line)
+        if menu:
+            title = menu[1]
         if linux:
             if kernel:
-                yield Entry(kernel, "", arguments)
+                yield Entry(kernel, "", arguments, title)
             # Words such as $vt_handoff are GRUB's variables, which are empty on servers.
             words = [word for word in linux.group(2).split() if not word.startswith("$")]
             kernel, arguments = linux.group(1), " ".join(words)
         elif initrd and kernel:
-            yield Entry(kernel, initrd.group(1), arguments)
+            yield Entry(kernel, initrd.group(1), arguments, title)
             kernel = ""
     if kernel:
-        yield Entry(kernel, "", arguments)
+        yield Entry(kernel, "", arguments, title)
+
+
+def _config(root: Path) -> str:
+    """The file with the entries: grub.cfg, or that of the versions, which it reads first."""
+    folder = root / "boot/grub"
+    versions = folder / CONFIG
+    path = versions if versions.is_file() else folder / "grub.cfg"
+    return path.read_text(errors="replace")
 
 
 def _find(root: Path, name: str) -> Path:

@@ -69,6 +69,34 @@ def call_home() -> int:
     return 0
 
 
+def health() -> int:
+    """After a start with a version on trial: confirm it, or restart."""
+    from edeploy.node.upgrade.trial import judge
+
+    print(judge(), flush=True)
+    return 0
+
+
+def trial_overdue() -> int:
+    """Give up a trial that did not come to an end."""
+    from edeploy.node.upgrade.trial import overdue
+
+    print(overdue(), flush=True)
+    return 0
+
+
+def boot_entries() -> int:
+    """Write the boot loader's entries anew."""
+    from edeploy.node.boot import loader_of
+    from edeploy.node.boot.booted import physical_root
+    from edeploy.node.upgrade.places import Places
+
+    loader = loader_of(Places(physical_root()))
+    loader.refresh()
+    print(loader.describe())
+    return 0
+
+
 def detect() -> int:
     """Print this machine's report as JSON, a row a line."""
     import json
@@ -109,7 +137,15 @@ def version() -> int:
     return 0
 
 
-_COMMANDS = {"agent": agent, "call-home": call_home, "detect": detect, "version": version}
+_COMMANDS = {
+    "agent": agent,
+    "boot-entries": boot_entries,
+    "call-home": call_home,
+    "detect": detect,
+    "health": health,
+    "trial-overdue": trial_overdue,
+    "version": version,
+}
 
 
 def _parse(words: Sequence[str]) -> Callable[[], int]:
@@ -118,10 +154,13 @@ def _parse(words: Sequence[str]) -> Callable[[], int]:
     parser = argparse.ArgumentParser(prog="edeploy-node", description="edeploy on a machine")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("agent", help="in the ramdisk: report, and do what the server answers")
+    commands.add_parser("boot-entries", help="write the boot loader's entries anew")
     commands.add_parser("call-home", help="on the installed system: tell the server it is up")
     commands.add_parser("detect", help="print what this machine is")
     test = commands.add_parser("measure", help="run a test that only reads; print its results")
     test.add_argument("profile", choices=("quick", "full", "burn", "lab"))
+    commands.add_parser("health", help="confirm a version on trial, or restart")
+    commands.add_parser("trial-overdue", help="give up a trial that came to no end")
     commands.add_parser("version", help="print the version")
     found = parser.parse_args(words)
     if found.command == "measure":

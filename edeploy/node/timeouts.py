@@ -70,3 +70,10 @@ BENCH_KILLED = 10.0
 BENCH_PROGRESS = 5.0
 # The programs of a test, some 80 MB into memory, on one slow core.
 UNPACK_TOOLS = 5 * 60.0
+# A version on trial does its job, or the machine goes back: services of a slow machine take
+# minutes to come up. A role may say otherwise, up to the trial's deadline in
+# roles/base/files/usr/lib/systemd/system/edeploy-trial-deadline.timer.
+HEALTH = 5 * 60.0
+HEALTH_AGAIN = 1.0
+HEALTH_ANSWER = 10.0
+HEALTH_SCRIPT = 60.0

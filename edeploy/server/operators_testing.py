@@ -80,6 +80,7 @@ def _acting(app: FastAPI, service: Service) -> None:
             machine = operate.accept(
                 session,
                 name,
+                service.policy,
                 reason=message.reason,
                 by=message.by,
                 until=message.until,

@@ -17,20 +17,22 @@ import pytest
 from edeploy.errors import EdeployError
 from edeploy.images import manifest, signature, trees
 from edeploy.inventory.items import Item, Report
+from edeploy.node.boot import settings
+from edeploy.node.boot.disk import uuid_of
 from edeploy.node.cmdline import Arguments
 from edeploy.node.detect.disks import all_disks
 from edeploy.node.detect.tree import Tree
 from edeploy.node.http import Server, ServerRefused
 from edeploy.node.install import grub, places
-from edeploy.node.install.bootloader import bootloader, name_host, partition_of, uuid_of
+from edeploy.node.install.bootloader import bootloader, name_host, partition_of
 from edeploy.node.install.configure import ConfigureFailed, configure
 from edeploy.node.install.context import InstallContext, InstallJob, InstallStopped
 from edeploy.node.install.disk import DiskInUse, NoDisk, fingerprint
 from edeploy.node.install.fetch import FetchFailed, fetch
 from edeploy.node.install.finish import finish
 from edeploy.node.install.image import NotTrusted
-from edeploy.node.install.mounts import below, unmount_all
 from edeploy.node.install.verify import NotTheImage, verify
+from edeploy.node.mounts import below, unmount_all
 from edeploy.run import ProgramFailed, run
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts need root")
@@ -660,26 +662,31 @@ class TestRsync:
             fetch(context)
 
 
+@pytest.fixture
+def bootable(tree: Path) -> Path:
+    """The image with a shell, and a GRUB that writes down how it was called."""
+    (tree / "bin").mkdir()
+    shutil.copy("/bin/busybox", tree / "bin/busybox")
+    (tree / "bin/sh").symlink_to("busybox")
+    grub_install = tree / "bin/grub-install"
+    grub_install.write_text(
+        "#!/bin/sh\nset -e\nbusybox test -b /dev/loop0\nbusybox test -d /proc/self\n"
+        'echo "$@" > /boot/called\n'
+    )
+    grub_install.chmod(0o755)
+    (tree / "etc/default").mkdir()
+    (tree / "etc/default/grub").write_text(
+        'GRUB_DEFAULT=0\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX=""\n'
+    )
+    (tree / "etc/os-release").write_text('PRETTY_NAME="Debian GNU/Linux 12"\n')
+    return tree
+
+
 class TestBootloader:
     def test_the_system_is_made_this_machines_own(
-        self, context: InstallContext, desk: Desk, tree: Path, loop: str, told: Told
+        self, context: InstallContext, desk: Desk, bootable: Path, loop: str
     ) -> None:
-        # A GRUB that writes down how it was called, in an image with a shell.
-        (tree / "bin").mkdir()
-        shutil.copy("/bin/busybox", tree / "bin/busybox")
-        (tree / "bin/sh").symlink_to("busybox")
-        grub_install = tree / "bin/grub-install"
-        grub_install.write_text(
-            "#!/bin/sh\nset -e\nbusybox test -b /dev/loop0\nbusybox test -d /proc/self\n"
-            'echo "$@" > /boot/called\n'
-        )
-        grub_install.chmod(0o755)
-        (tree / "etc/default").mkdir()
-        (tree / "etc/default/grub").write_text(
-            'GRUB_DEFAULT=0\nGRUB_CMDLINE_LINUX_DEFAULT="quiet"\nGRUB_CMDLINE_LINUX=""\n'
-        )
-        (tree / "etc/os-release").write_text('PRETTY_NAME="Debian GNU/Linux 12"\n')
-        publish(desk, tree)
+        publish(desk, bootable)
         script(
             context,
             "layout(var['disk'])\nset_role('web', '1.0')\n"
@@ -734,7 +741,7 @@ class TestBootloader:
         assert [mount.point for mount in below(context.root)] == [context.root]
 
     def test_settings_of_grub_are_shell_that_says_the_same(self, tmp_path: Path) -> None:
-        own = grub.kernel_arguments(['dyndbg="file x +p" a=$b'], "quiet console=ttyS0")
+        own = settings.kernel_arguments(['dyndbg="file x +p" a=$b'], "quiet console=ttyS0")
         (tmp_path / "grub").write_text(f"GRUB_CMDLINE_LINUX=base\n{grub.drop_in(own, '')}")
         done = subprocess.run(
             ["sh", "-c", '. "$0"; printf %s "$GRUB_CMDLINE_LINUX"', tmp_path / "grub"],
@@ -756,6 +763,188 @@ class TestBootloader:
         name_host(root, {"hostname": "other"})
         assert (root / "etc/hostname").read_text() == "db.example.net\n"
         assert "127.0.1.1 db.example.net db\n" in (root / "etc/hosts").read_text()
+
+
+NAME = "web-1.0.1"
+PIVOT = Path(__file__).parents[2] / "roles/base/files/usr/lib/edeploy/pivot"
+PATHS = '{\n  "state": ["var", "home", "opt"],\n  "merged": ["etc"]\n}\n'
+PARTITIONS = """run('printf ",400M\\\\n,200M\\\\n,100M\\\\n" | sfdisk -q LOOP; partx --update LOOP')
+run('mkfs.ext4 -q LOOPp1; mkfs.ext4 -q LOOPp2; mkfs.ext4 -q LOOPp3')
+set_role('web', '1.0', 'LOOP')
+"""
+
+
+@pytest.fixture
+def versioned(desk: Desk, bootable: Path) -> Path:
+    """An image that may be one of several versions of a machine."""
+    for folder in ("usr/lib/edeploy", "home", "sysroot", "var/lib/dpkg/info", "var/www"):
+        (bootable / folder).mkdir(parents=True)
+    (bootable / "usr/lib/edeploy/paths.json").write_text(PATHS)
+    (bootable / "var/lib/dpkg/status").write_text("Package: web\n")
+    (bootable / "var/www/index.html").write_text("hello")
+    publish(desk, bootable)
+    return bootable
+
+
+class TestVersions:
+    """A new machine is the first version of itself."""
+
+    PHASES = (configure, fetch, verify, bootloader, finish)
+
+    def test_the_tree_lies_in_its_folder_and_state_beside_it(
+        self, context: InstallContext, versioned: Path
+    ) -> None:
+        script(
+            context,
+            "layout(var['disk'])\nset_role('web', '1.0')\n"
+            "config('/etc/fstab', 'a').write('tmpfs /tmp tmpfs\\n')\n"
+            "config('/home/me/.ssh/authorized_keys').write('key')\n",
+        )
+        for phase in self.PHASES:
+            phase(context)
+        disk = context.root / "sysroot"
+        tree = disk / "edeploy/deploy" / NAME
+        assert sorted(os.listdir(disk)) == ["boot", "edeploy", "home", "lost+found", "var"]
+        assert stat.S_IMODE((disk / "edeploy").stat().st_mode) == 0o700
+        # What the machine has of its own is in the version's /etc, and in nothing else of it.
+        wrong = {str(item.path) for item in trees.check(tree, trees.scan(versioned))}
+        assert {path for path in wrong if path.partition("/")[0] != "etc"} == set()
+        assert {"etc/fstab", "etc/hostname", "etc/edeploy"} < wrong
+        entries = [entry for entry in trees.scan(versioned) if entry.path.startswith(b"etc/")]
+        pristine = [entry._replace(path=entry.path[4:]) for entry in entries]
+        base = disk / "edeploy/etc-base" / NAME
+        assert [item for item in trees.check(base, pristine) if item.path != "."] == []
+        # The machine's part has what the image brings, but the packages are the version's.
+        assert (disk / "var/www/index.html").read_text() == "hello"
+        assert os.listdir(disk / "var/lib/dpkg") == []
+        assert (disk / "home/me/.ssh/authorized_keys").read_text() == "key"
+        assert (disk / "var/lib/edeploy/conf").read_text() == "VERS=1.0\nROLE=web\n"
+        shown = run(["getfacl", "-cpn", disk / "var/log"]).out
+        assert "user:1234:r-x" in shown
+
+    def test_the_boot_loader_starts_it_by_name(
+        self, context: InstallContext, versioned: Path, loop: str
+    ) -> None:
+        for phase in self.PHASES:
+            phase(context)
+        boot = context.root / "boot"
+        assert (boot / "called").read_text().endswith(f"{loop}\n")
+        uuid = uuid_of(f"{loop}p2")
+        text = (boot / "grub/edeploy.cfg").read_text()
+        assert f"linux /boot/edeploy/{NAME}/vmlinuz root=UUID={uuid} ro edeploy={NAME} " in text
+        assert f"search --no-floppy --fs-uuid --set=root {uuid}" in text
+        # GRUB cannot write to what is no partition of a disk, and loop devices have none in /sys.
+        assert (boot / f"edeploy/{NAME}/initrd").read_bytes() == b"initrd"
+        # The tree's own kernel, under a further name.
+        kernel = context.root / f"sysroot/edeploy/deploy/{NAME}/boot/vmlinuz-6.1.0-10-amd64"
+        assert kernel.samefile(context.root / f"sysroot/boot/edeploy/{NAME}/vmlinuz")
+        state = json.loads((context.root / "sysroot/edeploy/state.json").read_text())
+        assert (state["phase"], state["good"]) == ("idle", NAME)
+
+    def test_a_signed_manifest_stays_with_its_signature(
+        self, context: InstallContext, desk: Desk, versioned: Path, release: Path, tmp_path: Path
+    ) -> None:
+        sign_published(desk, tmp_path, release)
+        for phase in self.PHASES:
+            phase(context)
+        kept = context.root / "sysroot/edeploy/manifests"
+        assert (kept / NAME).read_bytes() == desk.files["/images/m"]
+        assert (kept / f"{NAME}.sig").read_bytes() == desk.files["/images/s"]
+
+    def test_nothing_of_it_stays_mounted(self, context: InstallContext, versioned: Path) -> None:
+        for phase in self.PHASES:
+            phase(context)
+        assert len(below(context.root)) > 5
+        context.undo.close()
+        assert below(context.root) == []
+
+    def test_file_systems_for_boot_and_state(
+        self, context: InstallContext, versioned: Path, loop: str
+    ) -> None:
+        root = context.root
+        script(
+            context,
+            PARTITIONS.replace("LOOP", loop)
+            + f"run('mkdir -p {root}; mount {loop}p1 {root}; mkdir {root}/boot {root}/var')\n"
+            f"run('mount {loop}p2 {root}/boot; mount {loop}p3 {root}/var')\n",
+        )
+        for phase in self.PHASES:
+            phase(context)
+        text = (root / "boot/grub/edeploy.cfg").read_text()
+        assert f"linux /edeploy/{NAME}/vmlinuz root=UUID={uuid_of(f'{loop}p1')} ro" in text
+        assert f"--set=root {uuid_of(f'{loop}p2')}" in text
+        tree = root / "sysroot/edeploy/deploy" / NAME
+        assert (tree / "boot/vmlinuz-6.1.0-10-amd64").read_bytes() == b"kernel"
+        assert (tree / "var/lib/dpkg/status").is_file()
+        assert (root / "var/www/index.html").is_file()
+
+    def test_a_folder_of_the_image_that_is_a_file_system_of_its_own(
+        self, context: InstallContext, versioned: Path, loop: str, told: Told
+    ) -> None:
+        root = context.root
+        script(
+            context,
+            PARTITIONS.replace("LOOP", loop)
+            + f"run('mkdir -p {root}; mount {loop}p1 {root}; mkdir {root}/usr')\n"
+            f"run('mount {loop}p2 {root}/usr')\n",
+        )
+        for phase in self.PHASES:
+            phase(context)
+        assert any("/usr has file systems of its own" in line for line in told.lines)
+        assert not (root / "edeploy").exists()
+        assert "vmlinuz-6.1.0-10-amd64" in (root / "boot/grub/grub.cfg").read_text()
+
+    def test_the_initramfs_makes_it_the_root(
+        self, context: InstallContext, versioned: Path, loop: str, tmp_path: Path
+    ) -> None:
+        for phase in self.PHASES:
+            phase(context)
+        context.undo.close()
+        assert start(tmp_path, f"{loop}p2", f"ro edeploy={NAME}", SHOW) == [
+            "/usr ro", "/boot rw", "/home rw", "/var rw", "/var/lib/dpkg ro",
+            "web-1", "Package: web", NAME, "/usr is not written to",
+        ]  # fmt: skip
+        # A version that is not there: the disk's own root.
+        assert start(tmp_path, f"{loop}p2", "ro edeploy=web-2.0.1", "ls -d /edeploy\n") == []
+
+
+SHOW = """
+for place in /usr /boot /home /var /var/lib/dpkg; do
+    while read -r _ point _ options _; do
+        [ "$point" = "$place" ] && echo "$place ${options%%,*}"
+    done </proc/mounts
+done
+cat /etc/hostname /var/lib/dpkg/status
+ls /sysroot/edeploy/deploy
+touch /var/x /etc/x /x && ! touch /usr/x && echo /usr is not written to
+"""
+
+
+def start(tmp_path: Path, device: str, cmdline: str, commands: str) -> list[str]:
+    """What commands print in the root that the initramfs makes, as a kernel would start it."""
+    small = tmp_path / "initramfs"
+    shutil.rmtree(small, ignore_errors=True)
+    for folder in ("bin", "proc", "root", "dev", "usr/lib/edeploy"):
+        (small / folder).mkdir(parents=True)
+    shutil.copy("/bin/busybox", small / "bin/busybox")
+    for name in ("sh", "mount", "umount", "mkdir", "chroot"):
+        (small / "bin" / name).symlink_to("busybox")
+    shutil.copy(PIVOT, small / "usr/lib/edeploy/pivot")
+    (small / "cmdline").write_text(f"{cmdline}\n")
+    (small / "dev/kmsg").touch()
+    names = "cat ls touch"
+    (small / "commands").write_text(
+        "".join(f'{name}() {{ busybox {name} "$@"; }}\n' for name in names.split()) + commands
+    )
+    steps = (
+        f"mount --make-rprivate /; mount -o ro {device} {small}/root;"
+        f" mount -t proc proc {small}/proc; mount --bind {small}/cmdline {small}/proc/cmdline;"
+        f" chroot {small} /bin/sh /usr/lib/edeploy/pivot /root;"
+        f" mount -t proc proc {small}/root/proc;"
+        f" chroot {small}/root /bin/busybox sh < {small}/commands"
+    )
+    done = run(["unshare", "--mount", "sh", "-c", steps], check=False)
+    return [line for line in done.out.splitlines() if line]
 
 
 def test_a_hint_that_names_no_disk_touches_none(context: InstallContext, desk: Desk) -> None:

@@ -22,5 +22,6 @@ def test_a_slow_disk_and_a_slow_card_are_rejected_and_the_others_installed(
     )
     text = said.getvalue()
     assert text.count(" rejected ") >= len(SHEEP)
+    assert "No byte was written to the disks of slow-disk and slow-card" in text
     for machine in load_rack(HEALTH_RACK).machines:
         assert (f"{machine.name} answers HTTP" in text) is (machine.name not in SHEEP)

@@ -26,6 +26,7 @@ ROOMS = {
 }
 SHIPPED = (
     "errors.py",
+    "names.py",
     "run.py",
     "atomic.py",
     "names.py",
@@ -57,6 +58,7 @@ FOR_NODE = (
     "edeploy.images.ways",
     "edeploy.images.zstd",
     "edeploy.errors",
+    "edeploy.names",
     "edeploy.run",
     "edeploy.atomic",
     "edeploy.names",

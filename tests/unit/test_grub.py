@@ -1,16 +1,16 @@
 """GRUB's configuration from what an image has, as text."""
 
-from dataclasses import replace
-
 import pytest
 
+from edeploy.node.boot import settings
+from edeploy.node.boot.kernels import Kernel, NoKernel, find_kernels
 from edeploy.node.install import grub
-from edeploy.node.install.grub import Boot, Kernel, NoKernel
+from edeploy.node.install.grub import Boot
 
 
 def test_newest_kernel_first_with_its_initrd() -> None:
     names = ["vmlinuz-6.1.0-9-amd64", "vmlinuz-6.1.0-10-amd64", "initrd.img-6.1.0-9-amd64", "grub"]
-    assert grub.find_kernels(names) == (
+    assert find_kernels(names) == (
         Kernel("6.1.0-10-amd64", "vmlinuz-6.1.0-10-amd64", ""),
         Kernel("6.1.0-9-amd64", "vmlinuz-6.1.0-9-amd64", "initrd.img-6.1.0-9-amd64"),
     )
@@ -18,14 +18,12 @@ def test_newest_kernel_first_with_its_initrd() -> None:
 
 def test_kernels_of_fedora_without_the_rescue_one() -> None:
     names = ["vmlinuz-6.5.6-300.fc39", "initramfs-6.5.6-300.fc39.img", "vmlinuz-0-rescue-12ab"]
-    assert [kernel.initrd for kernel in grub.find_kernels(names)] == [
-        "initramfs-6.5.6-300.fc39.img"
-    ]
+    assert [kernel.initrd for kernel in find_kernels(names)] == ["initramfs-6.5.6-300.fc39.img"]
 
 
 def test_an_image_without_a_kernel() -> None:
     with pytest.raises(NoKernel) as caught:
-        grub.find_kernels(["config-6.1"])
+        find_kernels(["config-6.1"])
     assert "packages" in caught.value.hint
 
 
@@ -42,7 +40,7 @@ def test_an_image_without_a_kernel() -> None:
     ],
 )
 def test_a_roles_own_arguments(texts: list[str], arguments: str) -> None:
-    assert grub.role_arguments(texts) == arguments
+    assert settings.role_arguments(texts) == arguments
 
 
 @pytest.mark.parametrize(
@@ -56,7 +54,7 @@ def test_a_roles_own_arguments(texts: list[str], arguments: str) -> None:
 def test_consoles_come_from_the_running_kernel_unless_given(
     wanted: list[str], running: str, arguments: str
 ) -> None:
-    assert grub.kernel_arguments(wanted, running) == arguments
+    assert settings.kernel_arguments(wanted, running) == arguments
 
 
 @pytest.mark.parametrize(
@@ -68,14 +66,16 @@ def test_consoles_come_from_the_running_kernel_unless_given(
     ],
 )
 def test_grubs_own_serial_console(arguments: str, command: str) -> None:
-    assert grub.serial_command(arguments) == command
+    assert settings.serial_command(arguments) == command
+
+
+ACCESS = ("insmod xfs", "search --no-floppy --fs-uuid --set=root b00t")
 
 
 def test_boot_on_a_file_system_of_its_own() -> None:
     kernels = (Kernel("6.1", "vmlinuz-6.1", "initrd.img-6.1"),)
-    text = grub.config(Boot("It's Linux", "r00t", "b00t", "xfs", "", kernels, "quiet", ""))
-    assert "search --no-floppy --fs-uuid --set=root b00t" in text
-    assert "insmod xfs" in text
+    text = grub.config(Boot("It's Linux", ACCESS, "", kernels, "root=UUID=r00t ro quiet", ""))
+    assert "\n".join(ACCESS) in text
     assert "menuentry 'Its Linux, Linux 6.1' {" in text
     assert "\tlinux /vmlinuz-6.1 root=UUID=r00t ro quiet\n\tinitrd /initrd.img-6.1\n" in text
     assert "serial" not in text
@@ -84,17 +84,16 @@ def test_boot_on_a_file_system_of_its_own() -> None:
 
 def test_uefi_gives_the_kernel_a_screen() -> None:
     kernels = (Kernel("6.1", "vmlinuz-6.1", ""),)
-    text = grub.config(Boot("Linux", "u", "u", "ext4", "/boot", kernels, "", "", uefi=True))
+    text = grub.config(Boot("Linux", ACCESS, "/boot", kernels, "", "", uefi=True))
     assert "insmod all_video\nset gfxpayload=keep\n" in text
     assert "initrd" not in text
 
 
 def test_title() -> None:
-    assert grub.title_of('NAME=x\nPRETTY_NAME="Debian 12"\n') == "Debian 12"
-    assert grub.title_of("") == "Linux"
+    assert settings.title_of('NAME=x\nPRETTY_NAME="Debian 12"\n') == "Debian 12"
+    assert settings.title_of("") == "Linux"
 
 
 def test_the_loader_of_uefi_finds_boot_by_its_uuid() -> None:
-    one = Boot("Linux", "r00t", "b00t", "xfs", "", (), "", "", uefi=True)
-    assert grub.early(one) == "search.fs_uuid b00t root\nset prefix=($root)/grub\n"
-    assert grub.early(replace(one, boot_path="/boot")).endswith("set prefix=($root)/boot/grub\n")
+    assert grub.early("b00t", "") == "search.fs_uuid b00t root\nset prefix=($root)/grub\n"
+    assert grub.early("b00t", "/boot").endswith("set prefix=($root)/boot/grub\n")

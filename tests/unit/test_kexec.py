@@ -19,7 +19,10 @@ submenu 'Advanced options' {
 
 def test_the_first_entry_is_what_grub_would_boot() -> None:
     assert choose(entries(GRUB), "") == Entry(
-        "/boot/vmlinuz-6.1.0-56", "/boot/initrd.img-6.1.0-56", "root=UUID=1-2 ro console=ttyS0"
+        "/boot/vmlinuz-6.1.0-56",
+        "/boot/initrd.img-6.1.0-56",
+        "root=UUID=1-2 ro console=ttyS0",
+        "Debian GNU/Linux",
     )
 
 
@@ -29,7 +32,8 @@ def test_a_kernel_by_name_or_path(wanted: str) -> None:
 
 
 def test_an_entry_without_initrd() -> None:
-    assert entries(GRUB)[-1] == Entry("/boot/xen-less", "", "")
+    last = entries(GRUB)[-1]
+    assert (last.kernel, last.initrd, last.arguments) == ("/boot/xen-less", "", "")
 
 
 def test_a_kernel_that_is_not_there() -> None:
@@ -37,3 +41,15 @@ def test_a_kernel_that_is_not_there() -> None:
         choose(entries(GRUB), "7")
     with pytest.raises(NoKernel):
         choose([], "")
+
+
+def test_a_version_of_several_by_its_kernel() -> None:
+    text = (
+        "menuentry 'web-1.0.1: Debian, Linux 6.1.0-50' --id edeploy-web-1.0.1 {\n"
+        "\tlinux /boot/edeploy/web-1.0.1/vmlinuz root=UUID=1 ro edeploy=web-1.0.1 ${edeploy_mark}\n"
+        "\tinitrd /boot/edeploy/web-1.0.1/initrd\n}\n"
+    )
+    found = choose(entries(text), "vmlinuz-6.1.0-50")
+    assert found.arguments == "root=UUID=1 ro edeploy=web-1.0.1"
+    with pytest.raises(NoKernel):
+        choose(entries(text), "6.1.0-5")

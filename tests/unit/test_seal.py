@@ -102,3 +102,15 @@ def test_links_out_of_the_tree_are_not_followed(tree: Path, tmp_path: Path) -> N
     with pytest.raises(BadName):
         seal(tree, EPOCH)
     assert (tmp_path / "host/file").exists()
+
+
+def test_an_image_for_versions_has_a_place_for_the_disk(tree: Path) -> None:
+    seal(tree, EPOCH)
+    assert not (tree / "sysroot").exists()
+    (tree / "usr/lib/edeploy").mkdir(parents=True)
+    (tree / "usr/lib/edeploy/paths.json").write_text("{}")
+    seal(tree, EPOCH)
+    assert ((tree / "sysroot").stat().st_mode & 0o7777, (tree / "sysroot").stat().st_mtime) == (
+        0o755,
+        EPOCH,
+    )

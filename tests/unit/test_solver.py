@@ -86,6 +86,22 @@ def test_64_identical_cards_for_64_patterns() -> None:
     assert result.vars["mac0"] == "02:00:00:00:00:3f"
 
 
+def test_64_cards_of_which_three_share_an_address() -> None:
+    rows = NICS + [("network", f"eth{i}", "serial", "x") for i in range(64)]
+    same = [("network", f"$e{i}", "serial", "$mac9") for i in (3, 4)]
+    result = found([row for i in range(64) for row in pattern(i)] + same, rows)
+    assert [result.vars[f"e{i}"] for i in range(64)] == [f"eth{i}" for i in range(64)]
+    assert (result.vars["mac8"], result.vars["mac9"]) == ("02:00:00:00:00:08", "x")
+
+
+def test_one_address_for_two_cards_when_all_differ() -> None:
+    specs = [row for i in range(64) for row in pattern(i)]
+    specs[5] = ("network", "$e1", "serial", "$mac0")
+    told = reason(specs, NICS)
+    assert "2 rules contradict each other" in told
+    assert "('network', '$e1', 'serial', '$mac0')" in told
+
+
 @pytest.mark.parametrize(
     ("extra", "told"),
     [

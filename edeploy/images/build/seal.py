@@ -46,6 +46,7 @@ _REMOVED = (
 _EMPTIED = ("run", "tmp", "var/tmp", "var/lib/apt/lists", "var/cache/apt")
 _LOGS = "var/log"
 _MARKS = ("etc/.updated", "var/.updated")
+_PATHS = "usr/lib/edeploy/paths.json"
 _LOCKED = "*"
 
 
@@ -79,6 +80,7 @@ def seal(tree: Path, epoch: int, *, own: Path | None = None) -> None:
     # The tree's own root was made by the builder, with its umask.
     tree.chmod(0o755)
     _lock_root(tree)
+    _place_of_the_disk(tree)
     for mark in _MARKS:
         path = under(tree, mark)
         if path.parent.is_dir() and not path.exists():
@@ -95,6 +97,16 @@ def _nothing_to_update(tree: Path) -> None:
         path = under(tree, mark)
         if path.exists() and path.stat().st_mtime_ns != usr:
             os.utime(path, ns=(usr, usr))
+
+
+def _place_of_the_disk(tree: Path) -> None:
+    """An image that starts as one version of several has the disk's own root at /sysroot."""
+    if not under(tree, _PATHS).is_file():
+        return
+    place = tree / "sysroot"
+    if not place.is_dir():
+        place.mkdir()
+        place.chmod(0o755)
 
 
 def _remove(path: Path) -> None:

@@ -46,7 +46,8 @@ def _reduce(reduction: _Reduction, patterns: Sequence[Pattern]) -> None:
     for pattern in patterns:
         kinds.setdefault(pattern.kind, []).append(pattern)
     for members in kinds.values():
-        if reduction.contradict(members[0].rules):
+        # One rule alone can be met: it has lines.
+        if len(members[0].rules) > 1 and reduction.contradict(members[0].rules):
             reduction.left = set(members[0].rules)
             reduction.drop([{rule} for rule in sorted(members[0].rules)])
             return

@@ -59,7 +59,7 @@ def run_test(test: Test) -> dict[str, object]:
     started = time.time()
     plan = make_plan(test.tree, topology(test.tree), test.order, test.known)
     with at_full_speed(test.tree), watching(test.tree) as watcher:
-        before = look_at_health(test)
+        before = look_at_health(test, plan)
         note_unwritten(test)
         for run in test.order.runs:
             leave_out(test, plan, run)
@@ -78,9 +78,11 @@ def run_test(test: Test) -> dict[str, object]:
     )
 
 
-def look_at_health(test: Test) -> counters.Health:
+def look_at_health(test: Test, plan: Plan) -> counters.Health:
     """What disks, BMC and kernel say before the first stage."""
-    test.telling.begin("health", test.order.runs[0], 0, 1, 0.0)
+    runs = len(test.order.runs)
+    total = runs * len(plan.stages)
+    test.telling.begin("health", test.order.runs[0], 0, total, runs * plan.seconds)
     health = counters.asked_health(test.tree)
     for sentence in health.failing:
         test.found.error(sentence)

@@ -11,12 +11,19 @@ from pathlib import Path
 
 from edeploy.errors import EdeployError
 from edeploy.node import timeouts
+from edeploy.node.boot import settings
+from edeploy.node.boot.choice import grub_loader
+from edeploy.node.boot.disk import BootDisk, boot_disk, plain_partition
+from edeploy.node.boot.kernels import find_kernels
 from edeploy.node.detect.system import firmware
 from edeploy.node.detect.tree import Tree
 from edeploy.node.install import grub, nvram, places
 from edeploy.node.install.context import InstallContext
-from edeploy.node.install.mounts import Mount, at, below, chrooted, mount, unmount_all
+from edeploy.node.install.deploy import deploy, why_alone
 from edeploy.node.install.overlay import inside, lay_over, put
+from edeploy.node.mounts import Mount, at, below, chrooted, holding, mount, unmount_all
+from edeploy.node.upgrade.places import Places
+from edeploy.node.upgrade.state import State, write_state
 from edeploy.run import run
 
 ESP = "boot/efi"
@@ -31,7 +38,12 @@ class NoEsp(EdeployError):
 
 
 def bootloader(context: InstallContext) -> None:
-    """Make the new root a system that boots on this machine; may be done again."""
+    """Make the new root a system that boots on this machine."""
+    why = why_alone(context)
+    if why:
+        context.log(f"the only system of its disk, which upgrades replace in place: {why}")
+    else:
+        deploy(context)
     for path in lay_over(places.overlay(context.root), context.root):
         context.log(f"own file /{path}")
     name_host(context.root, context.job.vars)
@@ -95,49 +107,53 @@ def copy_modules(root: Path, target: str) -> None:
 
 
 def configure_grub(context: InstallContext, inside_root: Sequence[str], *, uefi: bool) -> None:
-    """Write GRUB's settings and grub.cfg."""
+    """Write GRUB's settings and what it shall start."""
     root = context.root
-    own = grub.kernel_arguments(context.decisions.kernel_arguments, CMDLINE.read_text())
+    own = settings.kernel_arguments(context.decisions.kernel_arguments, CMDLINE.read_text())
     # UEFI's own console is on the serial port already.
-    serial = "" if uefi else grub.serial_command(own)
-    texts = [path.read_text() for path in grub.settings_files(root)]
-    put(root, grub.DROP_IN, grub.drop_in(own, serial))
-    boot_root = at(root)
-    boot_point = _last(below(root), root / "boot") or boot_root
-    if not (_plain_partition(boot_root) and _plain_partition(boot_point)):
-        # RAID and LVM need modules and names that GRUB's own tool knows.
-        context.log("the root is no plain partition: update-grub")
-        run([*inside_root, "update-grub"], timeout=timeouts.BOOT_LOADER)
-        return
-    settings = grub.role_arguments([*texts, grub.drop_in(own, serial)])
+    serial = "" if uefi else settings.serial_command(own)
+    put(root, settings.DROP_IN, grub.drop_in(own, serial))
+    if context.decisions.deployed:
+        disk = _start_versions(context, uefi=uefi)
+    else:
+        disk = boot_disk(root)
+        if not (plain_partition(at(root)) and plain_partition(holding(root / "boot"))):
+            # RAID and LVM need modules and names that GRUB's own tool knows.
+            context.log("the root is no plain partition: update-grub")
+            run([*inside_root, "update-grub"], timeout=timeouts.BOOT_LOADER)
+            return
+        _start_alone(context, disk, serial, uefi=uefi)
+    if uefi and not disk.special:
+        # grub-install's loader looks on the disk that the firmware says it came from; started by
+        # iPXE from the ESP's label, it is told none.
+        put(root, grub.EARLY, grub.early(disk.uuid, disk.prefix))
+        run([*inside_root, *grub.early_words(f"/{LOADER}")], timeout=timeouts.BOOT_LOADER)
+
+
+def _start_versions(context: InstallContext, *, uefi: bool) -> BootDisk:
+    """Entries for the machine's versions, of which there is one."""
+    name, places = context.decisions.deployed, Places(context.root / "sysroot")
+    loader = grub_loader(places, uefi=uefi)
+    loader.prepare([name], name)
+    write_state(places.state, State(good=name))
+    context.log(f"GRUB starts {name}; {loader.describe()}")
+    return loader.disk
+
+
+def _start_alone(context: InstallContext, disk: BootDisk, serial: str, *, uefi: bool) -> None:
+    root = context.root
     os_release = inside(root, Path("etc/os-release"))
     boot = grub.Boot(
-        title=grub.title_of(os_release.read_text() if os_release.is_file() else ""),
-        root_uuid=uuid_of(boot_root.source),
-        boot_uuid=uuid_of(boot_point.source),
-        boot_kind=boot_point.kind,
-        boot_path="/boot" if boot_point == boot_root else "",
-        kernels=grub.find_kernels(os.listdir(root / "boot")),
-        arguments=settings,
+        title=settings.title_of(os_release.read_text() if os_release.is_file() else ""),
+        access=disk.access,
+        boot_path=disk.prefix,
+        kernels=find_kernels(os.listdir(root / "boot")),
+        arguments=f"{disk.root} {settings.arguments_of(root)}",
         serial=serial,
         uefi=uefi,
     )
     put(root, grub.CONFIG, grub.config(boot))
-    if uefi:
-        # grub-install's loader looks on the disk that the firmware says it came from; started by
-        # iPXE from the ESP's label, it is told none.
-        put(root, grub.EARLY, grub.early(boot))
-        run([*inside_root, *grub.early_words(f"/{LOADER}")], timeout=timeouts.BOOT_LOADER)
-    context.log(f"GRUB starts Linux {boot.kernels[0].version} with: {settings}")
-
-
-def uuid_of(device: str) -> str:
-    """The UUID of the file system on a device."""
-    words = ["blkid", "-p", "-o", "value", "-s", "UUID", device]
-    uuid = str(run(words, timeout=timeouts.FIRMWARE).out).strip()
-    if not uuid:
-        raise EdeployError(f"{device}: its file system has no UUID")
-    return uuid
+    context.log(f"GRUB starts Linux {boot.kernels[0].version} with: {boot.arguments}")
 
 
 def partition_of(device: str) -> tuple[str, int]:
@@ -149,11 +165,6 @@ def partition_of(device: str) -> tuple[str, int]:
         raise EdeployError(f"{device} is no partition")
     folder = tree.path(f"sys/class/block/{name}").resolve()
     return f"/dev/{folder.parent.name}", number
-
-
-def _plain_partition(mount_: Mount) -> bool:
-    name = os.path.basename(os.path.realpath(mount_.source))
-    return Tree().number(f"sys/class/block/{name}/partition") is not None
 
 
 @contextlib.contextmanager

@@ -102,6 +102,8 @@ class Decisions:
     disk: str = ""
     # For the installed system's kernel, after the role's own.
     kernel_arguments: list[str] = field(default_factory=list)
+    # The version's name on the disk, such as web-1.0.0.1; "" when it is the only system there.
+    deployed: str = ""
 
 
 @dataclass

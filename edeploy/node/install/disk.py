@@ -11,7 +11,7 @@ from pathlib import Path
 from edeploy.errors import EdeployError
 from edeploy.node.detect.disks import Disk, partitions
 from edeploy.node.detect.tree import Tree
-from edeploy.node.install.mounts import parse_mounts
+from edeploy.node.mounts import parse_mounts
 
 ENDS = 1 << 20
 

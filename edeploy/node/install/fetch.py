@@ -13,8 +13,8 @@ from edeploy.node.follow import follow
 from edeploy.node.http import Retry
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.image import ImageFacts
-from edeploy.node.install.mounts import below
 from edeploy.node.install.unpack import Unpacker
+from edeploy.node.mounts import below
 from edeploy.run import Done, ProgramFailed, failure
 
 _PROGRESS = re.compile(r" *([\d,]+) +\d+% ")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from edeploy.errors import EdeployError
 from edeploy.images import signature
+from edeploy.images.manifest import Entry, parse
 from edeploy.node.http import BadAnswer
 from edeploy.node.install.context import InstallContext
 
@@ -33,10 +35,16 @@ class ImageFacts:
 
 @dataclass(frozen=True)
 class TrustedImage:
-    """An image and the manifest that says what it must be."""
+    """An image, the manifest that says what it must be, and its signature (empty for none)."""
 
     facts: ImageFacts
     manifest: bytes
+    signature: bytes
+
+    @functools.cached_property
+    def entries(self) -> list[Entry]:
+        """What the manifest says; read once, as it is long."""
+        return parse(self.manifest)
 
 
 def trusted_image(context: InstallContext, role: str, version: str) -> TrustedImage:
@@ -52,15 +60,15 @@ def trusted_image(context: InstallContext, role: str, version: str) -> TrustedIm
             f"{facts.manifest}: SHA-256 {found}, should be {facts.manifest_sha256}",
             "The manifest in the store is damaged: build the image again.",
         )
-    _check_signature(context, f"{role} {version}", facts, manifest)
-    return TrustedImage(facts, manifest)
+    signed = context.server.read(facts.signature) if facts.signature else b""
+    _check_signature(context, f"{role} {version}", facts, manifest, signed)
+    return TrustedImage(facts, manifest, signed)
 
 
 def _check_signature(
-    context: InstallContext, image: str, facts: ImageFacts, manifest: bytes
+    context: InstallContext, image: str, facts: ImageFacts, manifest: bytes, signed: bytes
 ) -> None:
-    if facts.signature and context.signers.is_file():
-        signed = context.server.read(facts.signature)
+    if signed and context.signers.is_file():
         name = signature.check(manifest, image, signed, context.signers)
         context.say(f"{image}: signed by {name}")
         return

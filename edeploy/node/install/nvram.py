@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edeploy.node import timeouts
-from edeploy.node.install.mounts import mount
+from edeploy.node.mounts import mount
 from edeploy.run import run
 
 LABEL = "edeploy"

@@ -10,7 +10,7 @@ from edeploy.errors import EdeployError
 from edeploy.images import manifest, trees
 from edeploy.images.trees import Difference
 from edeploy.node.install.context import InstallContext
-from edeploy.node.install.mounts import Mount, below
+from edeploy.node.mounts import Mount, below
 
 SHOWN = 20
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
@@ -24,7 +24,7 @@ class NotTheImage(EdeployError):
 
 def verify(context: InstallContext) -> None:
     """Check the whole new root. Raises NotTheImage with the first differences."""
-    entries = manifest.parse(context.image.manifest)
+    entries = context.image.entries
     forget_cached()
     found = trees.check(
         context.root,

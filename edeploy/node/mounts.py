@@ -19,12 +19,14 @@ _OCTAL = re.compile(r"\\([0-7]{3})")
 
 @dataclass(frozen=True)
 class Mount:
-    """One mount: `device` is `major:minor`, `point` the path, `source` such as /dev/sda2."""
+    """One mount: `device` is `major:minor`, `point` the path, `source` such as /dev/sda2; `folder`
+    is which folder of the file system is there, `/` when it is the whole."""
 
     device: str
     point: Path
     kind: str
     source: str
+    folder: str = "/"
 
 
 def parse_mounts(text: str) -> list[Mount]:
@@ -34,7 +36,8 @@ def parse_mounts(text: str) -> list[Mount]:
         before, _, after = line.partition(" - ")
         fields, rest = before.split(" "), after.split(" ")
         if len(fields) > 4 and len(rest) > 1:
-            found.append(Mount(fields[2], Path(_plain(fields[4])), rest[0], _plain(rest[1])))
+            point, folder = Path(_plain(fields[4])), _plain(fields[3])
+            found.append(Mount(fields[2], point, rest[0], _plain(rest[1]), folder))
     return found
 
 
@@ -62,6 +65,15 @@ def at(root: Path) -> Mount:
         f"nothing is mounted on {root}",
         "The configure script must call layout(), or make a file system and mount it there.",
     )
+
+
+def holding(path: Path) -> Mount:
+    """The mount on which `path` lies; raises EdeployError when there is none, as in a chroot."""
+    place = path.resolve()
+    for entry in sorted(reversed(mounts()), key=lambda entry: -len(entry.point.parts)):
+        if entry.point == place or entry.point in place.parents:
+            return entry
+    raise EdeployError(f"nothing is mounted at or above {path}")
 
 
 def mount(source: str, point: Path, *options: str) -> None:

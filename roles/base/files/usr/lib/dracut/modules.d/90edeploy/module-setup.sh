@@ -1,0 +1,16 @@
+#!/bin/bash
+# Puts into dracut's initramfs what starts one of the machine's versions.
+
+check() {
+	return 0
+}
+
+depends() {
+	echo base
+}
+
+install() {
+	inst_multiple cat chroot mkdir mount umount
+	inst_simple /usr/lib/edeploy/pivot
+	inst_hook pre-pivot 00 "$moddir/edeploy.sh"
+}

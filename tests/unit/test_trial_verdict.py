@@ -1,0 +1,131 @@
+"""The verdict on a version after its start, and what is kept of it."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from edeploy.node.boot.disk import BootDisk
+from edeploy.node.boot.grub_loader import GrubLoader
+from edeploy.node.boot.grubenv import read_env, write_env
+from edeploy.node.boot.marker import Marker
+from edeploy.node.upgrade.places import Places
+from edeploy.node.upgrade.state import Phase, State, read_state, write_state
+from edeploy.node.upgrade.trial import SILENT, judge, overdue
+
+DISK = BootDisk("root=UUID=r00t ro", ("search --fs-uuid --set=root b00t",), "b00t", "/boot")
+GOOD, TRIAL = "web-1.0.1", "web-1.1.1"
+SYSTEMCTL = """#!/bin/sh
+echo "$@" >> "$CALLED"
+[ "$1" = is-active ] && echo "$SERVICES"
+exit 0
+"""
+
+
+def loader_of(places: Places) -> GrubLoader:
+    return GrubLoader(places, DISK, uefi=False)
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A machine whose second version is armed."""
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    (programs / "systemctl").write_text(SYSTEMCTL)
+    (programs / "systemctl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("CALLED", str(tmp_path / "called"))
+    monkeypatch.setenv("SERVICES", "active")
+    found = tmp_path / "root"
+    places = Places(found / "sysroot")
+    (found / "proc").mkdir(parents=True)
+    (found / "usr/lib/edeploy").mkdir(parents=True)
+    (found / "usr/lib/edeploy/health.json").write_text('{"units": ["a.service"], "seconds": 0}')
+    (places.root / "boot/grub").mkdir(parents=True)
+    for name in (GOOD, TRIAL):
+        (places.tree(name) / "boot").mkdir(parents=True)
+        (places.tree(name) / "boot/vmlinuz-6.1").write_bytes(b"kernel")
+    loader = loader_of(places)
+    loader.prepare([GOOD, TRIAL], GOOD)
+    loader.arm(TRIAL)
+    write_state(places.state, State(Phase.ARMED, GOOD, TRIAL))
+    return found
+
+
+def start(root: Path, name: str) -> None:
+    """The kernel's command line of a start."""
+    (root / "proc/cmdline").write_text(f"ro edeploy={name} panic=30\n")
+
+
+def env(root: Path) -> dict[str, str]:
+    return read_env(root / "sysroot/boot/grub/edeploy.env")
+
+
+def state(root: Path) -> State:
+    return read_state(root / "sysroot/edeploy/state.json")
+
+
+def called(root: Path) -> str:
+    return (root.parent / "called").read_text()
+
+
+def test_one_that_does_its_job_is_the_good_one(root: Path) -> None:
+    start(root, TRIAL)
+    assert judge(root, loader_of) == f"{TRIAL} does its job and is confirmed"
+    assert env(root) == {"edeploy_good": TRIAL}
+    found = state(root)
+    assert (found.phase, found.good, found.before) == (Phase.IDLE, TRIAL, GOOD)
+    assert "stop edeploy-trial-deadline.timer" in called(root)
+    assert judge(root, loader_of) == "nothing is on trial"
+
+
+def test_one_that_does_not_restarts_with_its_reason(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICES", "failed")
+    start(root, TRIAL)
+    assert judge(root, loader_of).endswith("restarting: a.service is failed")
+    assert called(root).splitlines()[-1] == "reboot"
+    assert (state(root).phase, state(root).why) == (Phase.TRIAL, "a.service is failed")
+    # The boot loader counts, nobody else.
+    assert env(root)["edeploy_tries"] == "3"
+
+
+def test_back_in_the_good_one_the_reason_is_told(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICES", "failed")
+    start(root, TRIAL)
+    judge(root, loader_of)
+    write_env(root / "sysroot/boot/grub/edeploy.env", {**env(root), "edeploy_tries": "0"})
+    start(root, GOOD)
+    told = judge(root, loader_of)
+    assert told == f"back in {GOOD}: {TRIAL} failed its trial: a.service is failed"
+    found = state(root)
+    assert (found.phase, found.good, found.why) == (
+        Phase.ROLLED_BACK, GOOD, "a.service is failed",
+    )  # fmt: skip
+    assert env(root) == {"edeploy_good": GOOD}
+    assert Marker(Places(root / "sysroot")).read() == ""
+
+
+def test_one_that_never_came_up_says_nothing_itself(root: Path) -> None:
+    start(root, GOOD)
+    assert judge(root, loader_of).endswith(SILENT)
+    assert (state(root).phase, state(root).why) == (Phase.ROLLED_BACK, SILENT)
+
+
+def test_checks_that_cannot_be_read_are_a_reason(root: Path) -> None:
+    (root / "usr/lib/edeploy/health.json").write_text("{")
+    start(root, TRIAL)
+    assert "health.json" in judge(root, loader_of)
+    assert called(root) == "reboot\n"
+
+
+def test_a_trial_without_an_end_is_given_up(root: Path) -> None:
+    start(root, TRIAL)
+    assert "no verdict in time" in overdue(root)
+    assert called(root) == "reboot\n"
+    start(root, GOOD)
+    assert overdue(root) == "nothing is on trial"
+    assert "no verdict in time" in judge(root, loader_of)
