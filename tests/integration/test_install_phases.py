@@ -822,6 +822,20 @@ class TestVersions:
         shown = run(["getfacl", "-cpn", disk / "var/log"]).out
         assert "user:1234:r-x" in shown
 
+    def test_own_files_among_those_of_the_image_are_warned_of(
+        self, context: InstallContext, versioned: Path, told: Told
+    ) -> None:
+        script(
+            context,
+            "layout(var['disk'])\nset_role('web', '1.0')\n"
+            "config('/usr/local/bin/mine', fmod=0o755).write('#!/bin/sh')\n"
+            "config('/etc/mine').write('x')\n",
+        )
+        for phase in self.PHASES:
+            phase(context)
+        (warning,) = [line for line in told.lines if line.startswith("warning: ")]
+        assert "/usr/local/bin/mine is of this version only" in warning
+
     def test_the_boot_loader_starts_it_by_name(
         self, context: InstallContext, versioned: Path, loop: str
     ) -> None:

@@ -31,6 +31,8 @@ LOADER = f"{ESP}/EFI/BOOT/BOOTX64.EFI"
 # GRUB's name of the platform: booted by UEFI, or not.
 TARGETS = {True: "x86_64-efi", False: "i386-pc"}
 CMDLINE = Path("/proc/cmdline")
+# What the next version brings anew, whatever a configure script put there.
+_OF_THE_IMAGE = frozenset(("usr", "bin", "sbin", "lib", "lib64"))
 
 
 class NoEsp(EdeployError):
@@ -46,6 +48,8 @@ def bootloader(context: InstallContext) -> None:
         deploy(context)
     for path in lay_over(places.overlay(context.root), context.root):
         context.log(f"own file /{path}")
+        if context.decisions.deployed and path.partition("/")[0] in _OF_THE_IMAGE:
+            context.say(f"warning: /{path} is of this version only; an upgrade brings none")
     name_host(context.root, context.job.vars)
     uefi = firmware(Tree()) == "uefi"
     with contextlib.ExitStack() as stack:
