@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from edeploy.errors import EdeployError
@@ -106,6 +106,7 @@ def check(
     root: str | os.PathLike[str],
     entries: list[Entry],
     *,
+    without: Collection[bytes] = (),
     workers: int | None = None,
     sha256_of: Digest = lambda _: None,
     on_progress: Progress | None = None,
@@ -115,10 +116,12 @@ def check(
     Compared are type, content, size, mode, owner, time, link target, device, xattrs and hard
     links of every path; a path that the manifest does not have is a difference too, but for
     `lost+found` at the root. A file whose digest `sha256_of` tells by its status is not read.
-    `on_progress(done, total)` counts bytes of files read. A file
-    that cannot be read is a difference.
+    `on_progress(done, total)` counts bytes of files read. A file that cannot be read is a
+    difference. Nothing below the top-level names of `without` is looked at, nor are those
+    themselves.
     """
     top = os.fsencode(root)
+    entries = [entry for entry in entries if entry.path.partition(b"/")[0] not in without]
     total = sum(entry.size for entry in entries)
     done = 0
 
@@ -127,7 +130,7 @@ def check(
 
     with Side(compare, len(entries), workers=workers or cores()) as side:
         # While the others read: what one look at every name can tell.
-        differences = list(_name_differences(dict(_walk(top)), entries))
+        differences = list(_name_differences(dict(_walk(top, without)), entries))
         for number, content in side.results():
             path = quote(entries[number].path)
             differences.extend(Difference(path, what) for what in content)
@@ -146,7 +149,7 @@ def _order(item: tuple[bytes, os.stat_result]) -> tuple[bool, bytes]:
     return item[0] != b".", item[0]
 
 
-def _walk(top: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
+def _walk(top: bytes, without: Collection[bytes] = ()) -> Iterator[tuple[bytes, os.stat_result]]:
     """Every path under `top` with its own status, never through a link."""
     yield b".", os.lstat(top)
     folders = [b""]
@@ -155,6 +158,8 @@ def _walk(top: bytes) -> Iterator[tuple[bytes, os.stat_result]]:
         with os.scandir(os.path.join(top, folder)) as names:
             for name in names:
                 path = folder + name.name
+                if path in without:
+                    continue
                 about = name.stat(follow_symlinks=False)
                 if stat.S_ISDIR(about.st_mode):
                     folders.append(path + b"/")

@@ -24,6 +24,8 @@ def main(words: Optional[Sequence[str]] = None) -> int:  # noqa: UP045 - Python 
     # The ramdisk's only command, without the time that argparse takes.
     command = agent if arguments == ["agent"] else _parse(arguments)
     try:
+        if command == "verb":
+            return verb(arguments)
         return command()
     except EdeployError as error:
         print(f"edeploy-node: {error}", file=sys.stderr)
@@ -131,10 +133,11 @@ def measure(profile: str) -> int:
     return 0
 
 
-def version() -> int:
-    """Print the version."""
-    print(__version__)
-    return 0
+def verb(words: Sequence[str]) -> int:
+    """Run one of the installed system's commands: upgrade, verify, status …"""
+    from edeploy.node.upgrade.verbs import run_verb
+
+    return run_verb(words)
 
 
 _COMMANDS = {
@@ -144,7 +147,19 @@ _COMMANDS = {
     "detect": detect,
     "health": health,
     "trial-overdue": trial_overdue,
-    "version": version,
+}
+# Those of edeploy/node/upgrade/verbs.py, which is slow to import.
+_VERBS = {
+    "list": "versions of this role on the server",
+    "test-upgrade": "what an upgrade would do",
+    "upgrade": "become another version",
+    "rollback": "go back to the version before",
+    "verify": "compare every file with the image",
+    "status": "which versions are here, and how far an upgrade is",
+    "version": "print the version that runs",
+    "role": "print the role",
+    "profile": "print the profile",
+    "etc-late": "at shutdown: bring late edits of /etc along",
 }
 
 

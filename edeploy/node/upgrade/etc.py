@@ -6,17 +6,21 @@ image had it), `mine` (the machine's) and `new` (the new version's as its image 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from edeploy.errors import EdeployError
-from edeploy.images.manifest import quote
+from edeploy.images.manifest import Entry, quote
 from edeploy.node.upgrade.accounts import ACCOUNTS, merged_accounts
+from edeploy.node.upgrade.sharing import Sharing, copy_content
 
 SHOWN = 10
+# Where it is in a manifest. Programs write there: never one file under two names.
+ETC = b"etc/"
 
 
 class EtcConflict(EdeployError):
@@ -24,14 +28,14 @@ class EtcConflict(EdeployError):
 
 
 class Thing(NamedTuple):
-    """What a path is; of a folder the content is empty."""
+    """What a path is; `content` is a file's SHA-256 in hex or a link's target."""
 
     kind: int
     mode: int
     uid: int
     gid: int
     content: bytes
-    xattrs: tuple[tuple[str, bytes], ...]
+    xattrs: tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass
@@ -43,19 +47,22 @@ class Merge:
     merged: list[bytes] = field(default_factory=list)
 
 
-def merge(base: Path, mine: Path, new: Path, target: Optional[Path]) -> Merge:  # noqa: UP045
+def merge(base: Path, mine: Path, new: Path, target: Path) -> Merge:
     """Make `target`, which holds a copy of `new`, what this machine's /etc will be.
 
-    With None nothing is written: it says what would come. Raises EtcConflict before anything is
-    written when a file stands against a folder.
+    Raises EtcConflict before anything is written when a file stands against a folder.
     """
-    trees = _look(base), _look(mine), _look(new)
-    result, todo = _decide(*trees)
-    if target is not None:
-        _carry_out(todo, trees[1], mine, target)
-        for path in result.merged:
-            _merge_accounts(path, base, mine, new, target)
+    ours = _look(mine)
+    result, todo = _decide(_look(base), ours, _look(new))
+    _carry_out(todo, ours, mine, target)
+    for path in result.merged:
+        _merge_accounts(path, base, mine, new, target)
     return result
+
+
+def foresee(base: list[Entry], mine: Path, new: list[Entry]) -> Merge:
+    """What `merge` would say, from the manifests of both versions. Raises EtcConflict."""
+    return _decide(_things(base), _look(mine), _things(new))[0]
 
 
 def _decide(
@@ -117,9 +124,7 @@ def _put(thing: Thing, source: bytes, target: bytes) -> None:
         os.symlink(thing.content, target)
     elif thing.kind == stat.S_IFREG:
         _remove(target)
-        handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        with os.fdopen(handle, "wb") as writer:
-            writer.write(thing.content)
+        copy_content(source, target, Sharing.COPY)
     else:
         return
     os.chown(target, thing.uid, thing.gid, follow_symlinks=False)
@@ -181,7 +186,7 @@ def _thing(path: bytes, about: os.stat_result) -> Thing | None:
     kind = stat.S_IFMT(about.st_mode)
     if kind == stat.S_IFREG:
         with open(path, "rb") as reader:
-            content = reader.read()
+            content = hashlib.sha256(reader.read()).hexdigest().encode()
     elif kind == stat.S_IFLNK:
         content = os.readlink(path)
     elif kind == stat.S_IFDIR:
@@ -189,6 +194,23 @@ def _thing(path: bytes, about: os.stat_result) -> Thing | None:
     else:
         return None
     mode = 0 if kind == stat.S_IFLNK else stat.S_IMODE(about.st_mode)
-    names = sorted(os.listxattr(path, follow_symlinks=False))
+    names = sorted(map(os.fsencode, os.listxattr(path, follow_symlinks=False)))
     xattrs = tuple((name, os.getxattr(path, name, follow_symlinks=False)) for name in names)
     return Thing(kind, mode, about.st_uid, about.st_gid, content, xattrs)
+
+
+def _things(entries: list[Entry]) -> dict[bytes, Thing]:
+    """The same of what a manifest has below /etc."""
+    kinds = {"file": stat.S_IFREG, "dir": stat.S_IFDIR, "link": stat.S_IFLNK}
+    return {
+        entry.path[len(ETC) :]: Thing(
+            kind=kinds[entry.type],
+            mode=0 if entry.type == "link" else entry.mode,
+            uid=entry.uid,
+            gid=entry.gid,
+            content=entry.target or entry.sha256.encode(),
+            xattrs=entry.xattrs,
+        )
+        for entry in entries
+        if entry.path.startswith(ETC) and entry.type in kinds
+    }

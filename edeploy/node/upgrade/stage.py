@@ -25,11 +25,12 @@ from edeploy.images.ways import Edge, NoWay, leg, way
 from edeploy.node.http import Server
 from edeploy.node.upgrade import etc, source
 from edeploy.node.upgrade.contents import Contents
+from edeploy.node.upgrade.etc import ETC
 from edeploy.node.upgrade.partial import Partial
 from edeploy.node.upgrade.places import Places
 from edeploy.node.upgrade.sharing import Sharing
 from edeploy.node.upgrade.source import Offer
-from edeploy.node.upgrade.tree import ETC, Old, build, shown
+from edeploy.node.upgrade.tree import Old, build, shown
 
 # More than the new bytes: folders, and what others write meanwhile.
 MARGIN = 1.1
@@ -112,7 +113,7 @@ def stage(job: Job, name: str) -> Staged:
     _only(work)
     image = f"{job.current.role} {job.wanted.version}"
     with contextlib.ExitStack() as stack:
-        packs, files = _packs(job, work, stack)
+        packs, files = open_packs(job, work, stack)
         data, sig = _manifest(job, packs, image)
         entries = manifest.parse(data)
         tree = _empty(work / "tree")
@@ -125,8 +126,10 @@ def stage(job: Job, name: str) -> Staged:
     return Staged(name, job.wanted.version, merged, received, ways)
 
 
-def _packs(job: Job, work: Path, stack: contextlib.ExitStack) -> tuple[list[Pack], list[Partial]]:
-    """The packs of the edges, their heads and manifests read."""
+def open_packs(
+    job: Job, work: Path, stack: contextlib.ExitStack
+) -> tuple[list[Pack], list[Partial]]:
+    """The packs of a job's edges, their heads and manifests read; `work` keeps what came."""
     packs: list[Pack] = []
     files: list[Partial] = []
     known = job.current.manifest
@@ -167,12 +170,10 @@ def _fill(
     work: Path,
 ) -> list[str]:
     """Everything into the tree; the words for how."""
-    current = job.current
-    old = Old(current.root, current.pristine_etc, manifest.parse(current.manifest), current.sharing)
-    have = {entry.sha256: old.path(entry.path) for entry in old.entries if entry.type == "file"}
+    old = old_of(job.current)
     if not packs:
         return _fill_without_pack(job, tree, entries, old)
-    contents = Contents(packs, files, have, _empty(work / "between"))
+    contents = contents_of(old, packs, files, _empty(work / "between"))
     _check_space(job.places.top, contents.new_bytes)
     total = contents.transfer
     done = 0
@@ -188,6 +189,18 @@ def _fill(
     if built.missing:
         ways.append(_mend(job, tree, built.missing))
     return ways
+
+
+def old_of(current: Current) -> Old:
+    """The running version as a place to take files from."""
+    entries = manifest.parse(current.manifest)
+    return Old(current.root, current.pristine_etc, entries, current.sharing)
+
+
+def contents_of(old: Old, packs: list[Pack], files: list[Partial], between: Path) -> Contents:
+    """What packs bring to a machine that has the old version. Raises BadPack."""
+    have = {entry.sha256: old.path(entry.path) for entry in old.entries if entry.type == "file"}
+    return Contents(packs, files, have, between)
 
 
 def _fill_without_pack(job: Job, tree: Path, entries: list[Entry], old: Old) -> list[str]:

@@ -16,8 +16,8 @@ class Phase(enum.Enum):
 
     # Nothing is under way; `good` runs.
     IDLE = "idle"
-    # All bytes of the next version are here.
-    FETCHED = "fetched"
+    # The next version is being fetched and built.
+    STAGING = "staging"
     # Its tree is complete and is what the manifest says.
     VERIFIED = "verified"
     # The boot loader tries it at the next boot.

@@ -13,11 +13,10 @@ from typing import Callable
 
 from edeploy.errors import EdeployError
 from edeploy.images.manifest import Entry, quote
+from edeploy.node.upgrade.etc import ETC
 from edeploy.node.upgrade.metadata import make_special, put_metadata
 from edeploy.node.upgrade.sharing import Sharing, copy_content
 
-# Programs write there: never one file under two names.
-ETC = b"etc/"
 # Writes the content with this SHA-256 to a path that does not exist; False: it does not have it.
 Restore = Callable[[str, bytes], bool]
 
