@@ -24,8 +24,6 @@ def main(words: Optional[Sequence[str]] = None) -> int:  # noqa: UP045 - Python 
     # The ramdisk's only command, without the time that argparse takes.
     command = agent if arguments == ["agent"] else _parse(arguments)
     try:
-        if command == "verb":
-            return verb(arguments)
         return command()
     except EdeployError as error:
         print(f"edeploy-node: {error}", file=sys.stderr)
@@ -176,8 +174,14 @@ def _parse(words: Sequence[str]) -> Callable[[], int]:
     test.add_argument("profile", choices=("quick", "full", "burn", "lab"))
     commands.add_parser("health", help="confirm a version on trial, or restart")
     commands.add_parser("trial-overdue", help="give up a trial that came to no end")
-    commands.add_parser("version", help="print the version")
-    found = parser.parse_args(words)
+    parser.add_argument("--version", action="version", version=__version__)
+    for name, text in _VERBS.items():
+        commands.add_parser(name, help=text, add_help=False)
+    found, rest = parser.parse_known_args(words)
+    if found.command in _VERBS:
+        return functools.partial(verb, words)
+    if rest:
+        parser.error(f"unknown arguments: {' '.join(rest)}")
     if found.command == "measure":
         return functools.partial(measure, found.profile)
     return _COMMANDS[found.command]
