@@ -10,6 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from edeploy.cli.image_sign import key_option
 from edeploy.cli.role import json_option
 from edeploy.images.edges.folder import HOOKS, Facts, edge_folder, edges, read_facts
 from edeploy.images.edges.make import Wishes, make_edge
@@ -44,6 +45,7 @@ def command() -> None:
 @click.option(
     "--level", default=LEVEL, show_default=True, help="of zstd, up to 19: smaller, slower"
 )
+@key_option
 @json_option
 def make(
     role: str,
@@ -56,13 +58,14 @@ def make(
     post: Path | None,
     barrier: str,
     level: int,
+    key: Path | None,
     as_json: bool,
 ) -> None:
     """Make the edge of ROLE between two images of the store, either way round.
 
     Rules and hooks that the edge has already stay, unless others are given.
     """
-    wishes = Wishes(exclude, add_only, pre, post, barrier, level)
+    wishes = Wishes(exclude, add_only, pre, post, barrier, level, key)
     on_step = (lambda _: None) if as_json else click.echo
     facts = make_edge(Store(store), role, old, new, wishes, on_step=on_step)
     _show(facts, store, as_json)

@@ -23,6 +23,7 @@ MODULES = (
     "images/manifest.py",
     "images/pack.py",
     "images/parallel.py",
+    "images/rules.py",
     "images/signature.py",
     "images/trees.py",
     "images/ways.py",

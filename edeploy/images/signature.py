@@ -12,6 +12,7 @@ from edeploy.images import manifest
 from edeploy.run import ProgramFailed, run
 
 NAMESPACE = "edeploy-image"
+EDGE_NAMESPACE = "edeploy-edge"
 # Where a ramdisk keeps those whose images its machine installs.
 SIGNERS = Path("/etc/edeploy/allowed_signers")
 _KEY_TYPE = re.compile(r"(ssh|ecdsa|sk)-[A-Za-z0-9@.-]+\Z")
@@ -21,17 +22,17 @@ class BadSignature(EdeployError):
     """A signature that does not vouch for this image, or a file of signers that names nobody."""
 
 
-def sign(manifest_file: Path, signature: Path, key: Path) -> None:
-    """Write the signature of the manifest. `key` is a private key, or the public half of one that
-    the SSH agent has. Raises EdeployError."""
+def sign(file: Path, signature: Path, key: Path, namespace: str = NAMESPACE) -> None:
+    """Write the signature of a manifest, or of an edge's rules. `key` is a private key, or the
+    public half of one that the SSH agent has. Raises EdeployError."""
     try:
-        text = manifest_file.read_text(encoding="ascii")
+        text = file.read_text(encoding="ascii")
     except OSError as error:
-        raise EdeployError(f"{manifest_file}: {error.strerror}") from error
+        raise EdeployError(f"{file}: {error.strerror}") from error
     if not key.is_file():
         raise EdeployError(f"{key}: no such key", "Make one: ssh-keygen -t ed25519 -f FILE")
     try:
-        done = run(["ssh-keygen", "-q", "-Y", "sign", "-f", key, "-n", NAMESPACE], stdin=text)
+        done = run(["ssh-keygen", "-q", "-Y", "sign", "-f", key, "-n", namespace], stdin=text)
     except ProgramFailed as error:
         raise EdeployError(
             f"{key}: nothing was signed with this key: {_last_line(error)}",
@@ -46,8 +47,20 @@ def check(data: bytes, image: str, signature: bytes, signers: Path) -> str:
     `signers` is OpenSSH's file of allowed signers. Raises BadSignature: nobody of that file, other
     bytes, a time at which the key did not hold, the manifest of another image.
     """
+    name = check_signed(data, image, signature, signers, NAMESPACE)
+    named = manifest.image_of(data)
+    if named != image:
+        raise BadSignature(
+            f"{image}: its manifest is signed, but for {named or 'an image without a name'}",
+            "Files of another image lie under this name: build and sign it again.",
+        )
+    return name
+
+
+def check_signed(data: bytes, what: str, signature: bytes, signers: Path, namespace: str) -> str:
+    """Who signed these bytes, called `what` in errors, for this purpose. Raises BadSignature."""
     if not data.isascii():
-        raise BadSignature(f"{image}: what should be its manifest has bytes outside ASCII")
+        raise BadSignature(f"{what}: what should be signed text has bytes outside ASCII")
     with tempfile.TemporaryDirectory(prefix="edeploy-signature-") as folder:
         file = Path(folder) / "sig"
         file.write_bytes(signature)
@@ -56,23 +69,17 @@ def check(data: bytes, image: str, signature: bytes, signers: Path) -> str:
         names = found.out.splitlines()
         if found.code != 0 or not names:
             raise BadSignature(
-                f"{image}: nobody in {signers} signed it: {_said(found.err)}",
+                f"{what}: nobody in {signers} signed it: {_said(found.err)}",
                 "Sign it with a key of that file, or add the signer to it.",
             )
         done = run(
-            ["ssh-keygen", "-Y", "verify", "-n", NAMESPACE, "-I", names[0], *about],
+            ["ssh-keygen", "-Y", "verify", "-n", namespace, "-I", names[0], *about],
             stdin=data.decode("ascii"), check=False,
         )  # fmt: skip
     if done.code != 0:
         raise BadSignature(
-            f"{image}: the signature of {names[0]} is not for this manifest: {_said(done.err)}",
-            "Image or signature were altered: build and sign it again.",
-        )
-    named = manifest.image_of(data)
-    if named != image:
-        raise BadSignature(
-            f"{image}: its manifest is signed, but for {named or 'an image without a name'}",
-            "Files of another image lie under this name: build and sign it again.",
+            f"{what}: the signature of {names[0]} is not for it: {_said(done.err)}",
+            "It, or its signature, was altered: build and sign it again.",
         )
     return names[0]
 

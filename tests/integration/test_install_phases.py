@@ -443,7 +443,7 @@ class TestTrust:
         altered = desk.files["/images/m"].replace(b"mode=0600", b"mode=0666", 1) + b""
         desk.files["/images/m"] = altered.replace(b"uid=0", b"uid=1", 1)
         desk.image["manifest_sha256"] = hashlib.sha256(desk.files["/images/m"]).hexdigest()
-        self.refused(context, desk, "not for this manifest")
+        self.refused(context, desk, "is not for it")
 
     def test_an_unsigned_image(self, context: InstallContext, desk: Desk, release: Path) -> None:
         desk.image["allow_unsigned"] = False

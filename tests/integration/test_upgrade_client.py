@@ -75,7 +75,7 @@ class Machine:
     def upgrade(self, version: str) -> Upgraded:
         return upgrade(self.here(), version, self.loader, self)
 
-    def boot(self, name: str, version: str) -> None:
+    def boot(self, name: str) -> None:
         """As the initramfs leaves it: /etc of the version, the disk below /sysroot."""
         self.write("proc/cmdline", f"quiet edeploy={name}")
         sysroot, etc = self.root / "sysroot", self.root / "etc"
@@ -86,7 +86,6 @@ class Machine:
         else:
             etc.unlink()
         etc.symlink_to(self.root / "edeploy/deploy" / name / "etc")
-        self.node(version)
 
     def node(self, version: str) -> None:
         data = {"server": self.url, "machine": "r1", "role": "web", "version": version}
@@ -134,7 +133,8 @@ def test_from_an_installed_root_to_two_versions_and_back(machine: Machine) -> No
     # Edited between the upgrade and the reboot.
     machine.write("etc/late", "late")
     assert merge_late(machine.here()) == ["app.conf"]
-    machine.boot("web-1.1.1", "1.1")
+    machine.boot("web-1.1.1")
+    assert machine.here().node.version == "1.1"
     assert machine.here().deployed and machine.here().name == "web-1.1.1"
     assert (machine.root / "etc/late").read_text() == "late"
     assert (machine.root / "etc/app.conf").read_text() == "mine"
@@ -146,7 +146,7 @@ def test_from_an_installed_root_to_two_versions_and_back(machine: Machine) -> No
     assert done.name == "web-1.2.1" and done.ways[0].startswith("pack")
     assert (machine.root / "var/lib/new/file").read_text() == "new"
     assert (machine.root / "var/lib/app/data").read_text() == "rows"
-    machine.boot("web-1.2.1", "1.2")
+    machine.boot("web-1.2.1")
     confirmed(machine.here().places, "web-1.2.1")
     assert list(versions(machine.here().places)) == ["web-1.1.1", "web-1.2.1"]
     assert "the next boot is web-1.1.1" in rollback(machine.here(), machine.loader)

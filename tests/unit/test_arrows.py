@@ -35,6 +35,7 @@ SHIPPED = (
     "images/manifest.py",
     "images/pack.py",
     "images/parallel.py",
+    "images/rules.py",
     "images/signature.py",
     "images/trees.py",
     "images/ways.py",
@@ -54,6 +55,7 @@ FOR_NODE = (
     "edeploy.images.trees",
     "edeploy.images.parallel",  # the check of trees stands on it
     "edeploy.images.pack",
+    "edeploy.images.rules",
     "edeploy.images.signature",
     "edeploy.images.ways",
     "edeploy.images.zstd",

@@ -15,7 +15,7 @@ from edeploy.names import checked
 METADATA = "metadata"
 HOOKS = ("pre", "post")
 # What a machine may ask for.
-FILES = ("exclude", "add_only", *HOOKS, "edge.json", "pack")
+FILES = ("exclude", "add_only", *HOOKS, "rules", "rules.sig", "edge.json", "pack")
 
 
 class NoSuchEdge(EdeployError):

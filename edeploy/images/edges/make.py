@@ -11,10 +11,11 @@ from pathlib import Path
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
-from edeploy.images import manifest
+from edeploy.images import manifest, rules
 from edeploy.images.edges import facts
 from edeploy.images.edges.folder import HOOKS, Facts, edge_folder, facts_text
 from edeploy.images.edges.packing import LEVEL, End, write_pack
+from edeploy.images.signature import EDGE_NAMESPACE, sign
 from edeploy.images.store import Image, Store
 
 # A way that an edge without own rules has: leave alone what the machine has made, add what is new.
@@ -40,7 +41,8 @@ EXCLUDE = """\
 
 @dataclass(frozen=True)
 class Wishes:
-    """What an operator may say: rules and hooks (files), a reason for a barrier, the level."""
+    """What an operator may say: rules and hooks (files), a reason for a barrier, the level, and the
+    key to sign rules and hooks with."""
 
     exclude: Path | None = None
     add_only: Path | None = None
@@ -48,6 +50,7 @@ class Wishes:
     post: Path | None = None
     barrier: str = ""
     level: int = LEVEL
+    key: Path | None = None
 
 
 def make_edge(
@@ -69,6 +72,7 @@ def make_edge(
     place = edge_folder(store.root, role, old, new)
     with _new_folder(place) as work:
         _rules(place, work, wishes)
+        _sign_rules(work, f"{role} {old} {new}", wishes.key)
         before, after = _end(ends[0]), _end(ends[1])
         on_step(f"packing what {role} {old} lacks of {new}")
         with open(work / "pack", "wb") as out:
@@ -113,6 +117,14 @@ def _rules(place: Path, work: Path, wishes: Wishes) -> None:
             atomic.write(work / name, defaults[name])
         if name in HOOKS and source.is_file():
             (work / name).chmod(0o755)
+
+
+def _sign_rules(work: Path, edge: str, key: Path | None) -> None:
+    files = {name: work / name for name in rules.NAMES if (work / name).is_file()}
+    text = rules.rules_text(edge, {name: file.read_bytes() for name, file in files.items()})
+    atomic.write(work / "rules", text)
+    if key:
+        sign(work / "rules", work / "rules.sig", key, EDGE_NAMESPACE)
 
 
 @contextmanager

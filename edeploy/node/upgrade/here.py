@@ -7,7 +7,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edeploy.errors import EdeployError
@@ -55,9 +55,22 @@ def here(root: Path = Path("/"), on_wait: object = None) -> Here:
     """Look. Raises BadNodeFile when no installation left its record."""
     node = read_node(root / NODE_FILE.relative_to("/"))
     places = Places(physical_root(root))
-    name = running(root) or f"{node.role}-{node.version}.0"
+    name = running(root)
+    if name:
+        node = _as_it_runs(node, places.manifest(name))
+    else:
+        name = f"{node.role}-{node.version}.0"
     wait = on_wait if callable(on_wait) else print
     return Here(root, node, places, name, Server(node.server, retry=PATIENCE, on_wait=wait))
+
+
+def _as_it_runs(node: Node, kept: Path) -> Node:
+    """The installation's record came along from version to version: the manifest tells which."""
+    try:
+        role, _, version = manifest.image_of(kept.read_bytes()).partition(" ")
+    except OSError as error:
+        raise EdeployError(f"{kept}: {error.strerror}", "The version that runs lost it.") from error
+    return replace(node, role=role or node.role, version=version or node.version)
 
 
 def current(machine: Here) -> Current:

@@ -82,6 +82,18 @@ class Staged:
 
 
 @dataclass(frozen=True)
+class Whole:
+    """A tree that is exactly its manifest, and how it came: bytes received, and words."""
+
+    tree: Path
+    entries: list[Entry]
+    manifest: bytes
+    signature: bytes
+    received: int
+    ways: list[str]
+
+
+@dataclass(frozen=True)
 class Job:
     """What is wanted: from `current` to `wanted`, by `edges` when there are some."""
 
@@ -108,22 +120,29 @@ def stage(job: Job, name: str) -> Staged:
     Raises EdeployError: NotTrusted, BadSignature, NoSpace, EtcConflict, NotTheImage, ServerAway;
     the machine's versions are then what they were.
     """
-    places = job.places
-    work = places.stage(name)
+    work = job.places.stage(name)
+    whole = build_whole(job, work)
+    pristine = keep_etc(whole.tree, work / "etc-base", whole.entries)
+    merged = etc.merge(job.current.pristine_etc, job.current.etc, pristine, whole.tree / "etc")
+    _publish(job.places, name, work, whole)
+    return Staged(name, job.wanted.version, merged, whole.received, whole.ways)
+
+
+def build_whole(job: Job, work: Path) -> Whole:
+    """The wanted version below `work`, exactly as its manifest says; nothing else is changed.
+
+    Raises EdeployError as `stage`.
+    """
     _only(work)
-    image = f"{job.current.role} {job.wanted.version}"
     with contextlib.ExitStack() as stack:
         packs, files = open_packs(job, work, stack)
-        data, sig = _manifest(job, packs, image)
+        data, sig = _manifest(job, packs, f"{job.current.role} {job.wanted.version}")
         entries = manifest.parse(data)
         tree = _empty(work / "tree")
         ways = _fill(job, tree, entries, packs, files, work)
         received = sum(file.received for file in files)
     _check(job, tree, entries, ways)
-    pristine = _keep_etc(tree, work / "etc-base", entries)
-    merged = etc.merge(job.current.pristine_etc, job.current.etc, pristine, tree / "etc")
-    _publish(places, name, work, data, sig)
-    return Staged(name, job.wanted.version, merged, received, ways)
+    return Whole(tree, entries, data, sig, received, ways)
 
 
 def open_packs(
@@ -266,8 +285,8 @@ def _put_folders(tree: Path, entries: list[Entry], found: list[Difference]) -> N
                 os.utime(path, ns=(entry.time, entry.time))
 
 
-def _keep_etc(tree: Path, place: Path, entries: list[Entry]) -> Path:
-    """/etc as the image has it, apart from the one that will be changed."""
+def keep_etc(tree: Path, place: Path, entries: list[Entry]) -> Path:
+    """Put /etc as the image has it to `place`, apart from the one that will be changed."""
     shutil.rmtree(place, ignore_errors=True)
     chosen = [
         entry._replace(path=entry.path[len(ETC) :]) if entry.path != b"etc"
@@ -282,14 +301,12 @@ def _keep_etc(tree: Path, place: Path, entries: list[Entry]) -> Path:
     return place
 
 
-def _publish(places: Places, name: str, work: Path, data: bytes, sig: bytes) -> None:
+def _publish(places: Places, name: str, work: Path, whole: Whole) -> None:
     """Write all out, then give everything its place; the tree comes last: with it the version is
     there."""
     for folder in (places.manifest(name), places.etc_base(name), places.tree(name)):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    atomic.write(places.manifest(name), data)
-    if sig:
-        atomic.write(places.manifest(name).with_name(f"{name}.sig"), sig)
+    keep_manifest(places, name, whole)
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(places.etc_base(name))
     (work / "etc-base").rename(places.etc_base(name))
@@ -298,6 +315,14 @@ def _publish(places: Places, name: str, work: Path, data: bytes, sig: bytes) -> 
     for folder in (places.tree(name), places.etc_base(name), places.manifest(name)):
         atomic.sync_folder(folder.parent)
     shutil.rmtree(work, ignore_errors=True)
+
+
+def keep_manifest(places: Places, name: str, whole: Whole) -> None:
+    """Keep what says what a version is. Raises OSError."""
+    places.manifest(name).parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(places.manifest(name), whole.manifest)
+    if whole.signature:
+        atomic.write(places.manifest(f"{name}.sig"), whole.signature)
 
 
 def _only(work: Path) -> None:
