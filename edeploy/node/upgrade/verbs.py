@@ -18,6 +18,7 @@ from edeploy.node.upgrade import source
 from edeploy.node.upgrade.drift import STATE, Cause, Drift, drift
 from edeploy.node.upgrade.here import Here, here
 from edeploy.node.upgrade.here import manifest_of_running as manifest_of
+from edeploy.node.upgrade.live.live import live_folder, read_live, rollback_live, upgrade_live
 from edeploy.node.upgrade.preview import Preview, preview
 from edeploy.node.upgrade.stage import versions
 from edeploy.node.upgrade.state import Phase, read_state
@@ -117,6 +118,8 @@ def _say_preview(found: Preview) -> None:
 
 
 def _upgrade(machine: Here, arguments: argparse.Namespace) -> int:
+    if arguments.live:
+        return _upgrade_live(machine, arguments)
     loader = loader_of(machine.places)
     done = upgrade(machine, arguments.version, loader, _Terminal())
     if arguments.json:
@@ -125,6 +128,19 @@ def _upgrade(machine: Here, arguments: argparse.Namespace) -> int:
         _say_upgraded(done)
     if arguments.reboot:
         loader.restart()
+    return 0
+
+
+def _upgrade_live(machine: Here, arguments: argparse.Namespace) -> int:
+    done = upgrade_live(machine, arguments.version, _Terminal())
+    if arguments.json:
+        _json(dataclasses.asdict(done))
+    else:
+        print(f"{machine.node.role} is {done.version}: {done.paths} paths changed")
+        if done.reboot:
+            print("a hook asks for a reboot")
+    if arguments.reboot and done.reboot:
+        loader_of(machine.places).restart()
     return 0
 
 
@@ -139,6 +155,9 @@ def _say_upgraded(done: Upgraded) -> None:
 
 
 def _rollback(machine: Here, arguments: argparse.Namespace) -> int:
+    if read_live(live_folder(machine)) and not read_state(machine.places.state).trial:
+        words = rollback_live(machine)
+        return _json({"done": words}) if arguments.json else _print(words)
     loader = loader_of(machine.places)
     words = rollback(machine, loader)
     if arguments.json:
@@ -263,8 +282,15 @@ def _parser() -> argparse.ArgumentParser:
         if name in ("upgrade", "test-upgrade"):
             command.add_argument("version", metavar="VERSION")
         if name in ("upgrade", "rollback"):
+            if name == "upgrade":
+                command.add_argument("--live", action="store_true", help="without a boot")
             command.add_argument("--reboot", action="store_true", help="reboot when it is done")
     return parser
+
+
+def _print(words: str) -> int:
+    print(words)
+    return 0
 
 
 def _json(data: object) -> int:
