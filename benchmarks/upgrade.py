@@ -1,0 +1,404 @@
+"""What an upgrade costs network, server and machine, beside rsync, ostree and casync.
+
+Two trees of a Debian server, about 900 MB each: the release as it was published, and with all its
+updates, another kernel among them; the initrd is not compressed. Every way starts with the first
+and must end with the second. Bytes are counted where they are sent or received, CPU seconds of each
+program and its children by the kernel, new disk by the file system, which should be idle otherwise.
+
+    .venv/bin/python benchmarks/upgrade.py [--work DIR] [--without ostree,casync]
+
+Needs root, 10 GB below DIR, which keeps the trees for the next run, and the peers' packages.
+"""
+
+import argparse
+import json
+import os
+import resource
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from edeploy.images import manifest, trees
+from edeploy.images.edges.packing import End, write_pack
+from edeploy.images.packages.mirrors import debian_sources, host_suite
+
+PACKAGES = (
+    "systemd-sysv,udev,dbus,kmod,openssh-server,grub-pc-bin,grub-efi-amd64-bin,linux-image-amd64,"
+    "initramfs-tools,cloud-init,lvm2,mdadm,rsync,zstd,python3,curl,vim-tiny,iproute2,ethtool,"
+    "smartmontools,ca-certificates,less,man-db,xfsprogs,btrfs-progs,tcpdump,strace,gdisk,perl,"
+    "ipmitool,nfs-common,chrony,rsyslog,locales"
+)
+
+
+@dataclass
+class Cost:
+    """Bytes received; CPU seconds of the server and the machine; its largest memory in bytes; bytes
+    of new disk; seconds to prepare on the server. None: not measured."""
+
+    received: int
+    server_cpu: float | None
+    client_cpu: float
+    memory: int | None
+    disk: int | None
+    prepare: float | None
+
+
+def main() -> None:
+    """Print the table."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--work", type=Path, default=Path("/var/lib/edeploy/benchmark"))
+    options.add_argument("--without", default="")
+    wanted = options.parse_args()
+    wanted.work.mkdir(parents=True, exist_ok=True)
+    old, new = (make_tree(wanted.work, updates) for updates in (False, True))
+    ends = [end(tree, version) for tree, version in ((old, "1.0"), (new, "1.1"))]
+    rows: dict[str, Cost] = {"edeploy, pack": by_pack(wanted.work, ends[0], ends[1])}
+    rows["rsync"] = by_rsync(wanted.work, old, new, [])
+    rows["rsync -z (zstd)"] = by_rsync(wanted.work, old, new, ["-z", "--compress-choice=zstd"])
+    without = wanted.without.split(",")
+    if "ostree" not in without:
+        rows["ostree pull"] = by_ostree(wanted.work, old, new, delta=False)
+        rows["ostree static delta"] = by_ostree(wanted.work, old, new, delta=True)
+    if "casync" not in without:
+        rows["casync"] = by_casync(wanted.work, old, new)
+    show(rows)
+    entries = manifest.parse(ends[1].manifest)
+    began = cpu_of(resource.RUSAGE_CHILDREN) + cpu_of(resource.RUSAGE_SELF)
+    start = time.monotonic()
+    refuse(trees.check(new, entries, workers=1))
+    seconds = time.monotonic() - start
+    used = cpu_of(resource.RUSAGE_CHILDREN) + cpu_of(resource.RUSAGE_SELF) - began
+    print(f"verify {len(entries)} paths with one process: {seconds:.1f} s, {used:.1f} s of CPU")
+
+
+def make_tree(work: Path, updates: bool) -> Path:
+    """The tree with or without updates; made once."""
+    tree = work / ("new" if updates else "old")
+    if tree.is_dir():
+        return tree
+    sources = debian_sources(host_suite(), mirror="", security_mirror="")
+    lines = [source.one_line() for source in (sources if updates else sources[:1])]
+    made = tree.with_name(f"{tree.name}.made")
+    shutil.rmtree(made, ignore_errors=True)
+    subprocess.run(
+        ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}",
+         host_suite(), made, "-"],
+        input="\n".join(lines), text=True, check=True,
+    )  # fmt: skip
+    for initrd in made.glob("boot/initrd.img-*"):
+        plain = subprocess.run(["zstd", "-dc", initrd], capture_output=True, check=True).stdout
+        initrd.write_bytes(plain)
+    made.rename(tree)
+    return tree
+
+
+def end(tree: Path, version: str) -> End:
+    """The tree with its manifest."""
+    return End(version, tree, manifest.dump(trees.scan(tree), f"server {version}"))
+
+
+def by_pack(work: Path, old: End, new: End) -> Cost:
+    """A pack over HTTP, restored beside the old tree as an upgrade does it."""
+    pack = work / "pack"
+    start = time.monotonic()
+    with open(pack, "wb") as out:
+        write_pack("server", old, new, out)
+    prepare = time.monotonic() - start
+    (work / "old.manifest").write_bytes(old.manifest)
+    with scratch(work) as target, web(work) as (url, sent, server_cpu):
+        before = used_disk(work)
+        child = measured([sys.executable, __file__, "--client", url, old.tree, target, work])
+        disk = used_disk(work) - before
+        refuse(trees.check(target, manifest.parse(new.manifest)))
+        return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
+
+
+def client(url: str, tree: Path, target: Path, work: Path) -> None:
+    """The machine's side: what `edeploy-node upgrade` does between download and boot loader."""
+    from edeploy.images.pack import read_pack
+    from edeploy.node.http import Server
+    from edeploy.node.upgrade.contents import Contents
+    from edeploy.node.upgrade.partial import Partial
+    from edeploy.node.upgrade.sharing import Sharing
+    from edeploy.node.upgrade.stage import sync_file_system
+    from edeploy.node.upgrade.tree import Old, build
+
+    with tempfile.TemporaryDirectory(dir=work) as folder:
+        with Partial(Server(url), "/pack", Path(folder) / "pack") as file:
+            found = read_pack(file.read, (work / "old.manifest").read_bytes())
+            old = Old(tree, tree / "etc", found.old_entries, Sharing.LINK)
+            have = {
+                entry.sha256: old.path(entry.path)
+                for entry in found.old_entries
+                if entry.type == "file"
+            }
+            contents = Contents([found], [file], have, Path(folder))
+            contents.fetch()
+            missing = build(target, found.new_entries, old, contents.restore).missing
+            refuse(missing)
+    refuse(trees.check(target, found.new_entries, workers=1))
+    sync_file_system(target)
+
+
+def refuse(found: Sequence[object]) -> None:
+    """End when something is not as it should be: its figures would say nothing."""
+    if found:
+        raise SystemExit(f"not what it should be: {found[:3]}")
+
+
+def by_rsync(work: Path, old: Path, new: Path, words: list[str]) -> Cost:
+    """A stock daemon, into a hard-linked copy of the old tree's place with --link-dest."""
+    with scratch(work) as target, rsync_daemon(work, new) as (url, server_cpu):
+        argv = ["rsync", "-aHAX", "--numeric-ids", "--delete", f"--link-dest={old}", "--stats"]
+        before = used_disk(work)
+        child = measured([*argv, *words, url, f"{target}/"])
+        disk = used_disk(work) - before
+        received = next(line for line in child.out.splitlines() if "bytes received" in line)
+        count = int("".join(filter(str.isdigit, received)))
+        return Cost(count, server_cpu(), child.cpu, child.memory, disk, None)
+
+
+def by_ostree(work: Path, old: Path, new: Path, *, delta: bool) -> Cost:
+    """A pull of the new commit into a repository that has the old one."""
+    with scratch(work) as folder:
+        server, machine = folder / "server", folder / "machine"
+        for repo, mode in ((server, "archive"), (machine, "bare")):
+            run("ostree", f"--repo={repo}", "init", f"--mode={mode}")
+        for tree in (old, new):
+            without_devices = f"--skip-list={empty_list(folder, tree)}"
+            run("ostree", f"--repo={server}", "commit", "-b", "server", without_devices,
+                f"--tree=dir={tree}")  # fmt: skip
+        first = run("ostree", f"--repo={server}", "rev-parse", "server^").strip()
+        last = run("ostree", f"--repo={server}", "rev-parse", "server").strip()
+        run("ostree", f"--repo={machine}", "pull-local", str(server), first)
+        start, prepare = time.monotonic(), None
+        if delta:
+            run("ostree", f"--repo={server}", "static-delta", "generate", f"--from={first}",
+                f"--to={last}")  # fmt: skip
+            prepare = time.monotonic() - start
+        run("ostree", f"--repo={server}", "summary", "-u")
+        with web(server) as (url, sent, server_cpu):
+            run("ostree", f"--repo={machine}", "remote", "add", "--no-gpg-verify", "o", url)
+            before = used_disk(work)
+            child = measured(["ostree", f"--repo={machine}", "pull", "o", "server"])
+            disk = used_disk(work) - before
+            return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
+
+
+def empty_list(folder: Path, tree: Path) -> Path:
+    """Paths that ostree cannot hold: devices."""
+    file = folder / "skip"
+    devices = [path for path in (tree / "dev").rglob("*") if path.is_char_device()]
+    file.write_text("".join(f"/{path.relative_to(tree)}\n" for path in devices))
+    return file
+
+
+def by_casync(work: Path, old: Path, new: Path) -> Cost:
+    """Chunks over HTTP, with the old tree as seed."""
+    with scratch(work) as folder:
+        start = time.monotonic()
+        store, index = folder / "default.castr", folder / "new.caidx"
+        run("casync", "make", f"--store={store}", "--without=privileged", str(index), str(new))
+        prepare = time.monotonic() - start
+        with web(folder) as (url, sent, server_cpu):
+            argv = ["casync", "extract", f"--store={url}/default.castr", f"--seed={old}",
+                    "--without=privileged", f"{url}/new.caidx", str(folder / "tree")]  # fmt: skip
+            before = used_disk(work)
+            child = measured(argv)
+            disk = used_disk(work) - before
+            return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
+
+
+@dataclass
+class Child:
+    """A program that ended: CPU seconds, largest memory in bytes, output."""
+
+    cpu: float
+    memory: int
+    out: str
+
+
+# A process of its own: the kernel counts what a child's parent had in memory as the child's.
+MEASURE = """
+import json, resource, subprocess, sys
+out = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, check=True, text=True).stdout
+used = resource.getrusage(resource.RUSAGE_CHILDREN)
+print(json.dumps([used.ru_utime + used.ru_stime, used.ru_maxrss * 1024, out]))
+"""
+
+
+def measured(argv: Sequence[object]) -> Child:
+    """Run the program; what it and its children used."""
+    words = [sys.executable, "-S", "-c", MEASURE, *map(str, argv)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True)
+    return Child(*json.loads(done.stdout))
+
+
+@contextmanager
+def web(folder: Path) -> Iterator[tuple[str, Callable[[], int], Callable[[], float]]]:
+    """Files of a folder by range, in a process of its own: url, bytes sent, CPU seconds."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    counted = Path(tempfile.mkstemp()[1])
+    child = subprocess.Popen(
+        [sys.executable, __file__, "--web", str(port), str(folder), str(counted)]
+    )
+    try:
+        wait_for(port)
+        yield (
+            f"http://127.0.0.1:{port}",
+            lambda: int(counted.read_text() or 0),
+            lambda: cpu_of_process(child.pid),
+        )
+    finally:
+        child.terminate()
+        child.wait()
+        counted.unlink()
+
+
+def serve(port: int, folder: str, counted: Path) -> None:
+    """The web server's side."""
+    total = [0]
+    lock = threading.Lock()
+
+    class Handler(SimpleHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            path = Path(self.translate_path(self.path))
+            if not path.is_file():
+                self.send_error(404)
+                return
+            size, wanted = path.stat().st_size, self.headers.get("Range", "")
+            begin, last = 0, size - 1
+            if wanted:
+                first, _, rest = wanted.removeprefix("bytes=").partition("-")
+                begin, last = int(first), min(int(rest or size - 1), size - 1)
+            self.send_response(206 if wanted else 200)
+            if wanted:
+                self.send_header("Content-Range", f"bytes {begin}-{last}/{size}")
+            self.send_header("Content-Length", str(last - begin + 1))
+            self.end_headers()
+            with open(path, "rb") as stream:
+                sent = os.sendfile(self.connection.fileno(), stream.fileno(), begin, 0) or 0
+                while begin + sent <= last:
+                    sent += os.sendfile(
+                        self.connection.fileno(), stream.fileno(), begin + sent,
+                        last - begin - sent + 1,
+                    )  # fmt: skip
+            with lock:
+                total[0] += sent
+                counted.write_text(str(total[0]))
+
+    os.chdir(folder)
+    ThreadingHTTPServer(("127.0.0.1", port), Handler).serve_forever()
+
+
+@contextmanager
+def rsync_daemon(work: Path, tree: Path) -> Iterator[tuple[str, Callable[[], float]]]:
+    """A stock daemon that serves a tree: url, CPU seconds of it and its children."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    config = work / "rsyncd.conf"
+    config.write_text(
+        f"use chroot = no\nuid = root\ngid = root\n[tree]\npath = {tree}\nread only = yes\n"
+    )
+    child = subprocess.Popen(
+        ["rsync", "--daemon", "--no-detach", f"--port={port}", f"--config={config}",
+         "--address=127.0.0.1"]
+    )  # fmt: skip
+    try:
+        wait_for(port)
+        yield f"rsync://127.0.0.1:{port}/tree/", lambda: cpu_of_process(child.pid)
+    finally:
+        child.terminate()
+        child.wait()
+
+
+def wait_for(port: int) -> None:
+    """Until somebody listens."""
+    end = time.monotonic() + 10
+    while True:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            return
+        except OSError:
+            if time.monotonic() > end:
+                raise
+            threading.Event().wait(0.05)
+
+
+def cpu_of_process(pid: int) -> float:
+    """CPU seconds of a process and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of(who: int) -> float:
+    """CPU seconds of this process, or of its children that have ended."""
+    usage = resource.getrusage(who)
+    return usage.ru_utime + usage.ru_stime
+
+
+def used_disk(folder: Path) -> int:
+    """Bytes in use on the file system."""
+    subprocess.run(["sync", "--file-system", folder], check=True)
+    about = os.statvfs(folder)
+    return (about.f_blocks - about.f_bfree) * about.f_frsize
+
+
+@contextmanager
+def scratch(work: Path) -> Iterator[Path]:
+    """A folder beside the trees, gone at the end."""
+    with tempfile.TemporaryDirectory(dir=work, prefix="scratch-") as folder:
+        yield Path(folder)
+
+
+def run(*words: str) -> str:
+    """A program's output."""
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout
+
+
+def show(rows: dict[str, Cost]) -> None:
+    """The table."""
+    table = Table(
+        "way", "received MB", "server CPU s", "machine CPU s", "memory MB", "new disk MB",
+        "prepared in s", box=None,
+    )  # fmt: skip
+    for name, cost in rows.items():
+        table.add_row(
+            name,
+            f"{cost.received / 1e6:.1f}",
+            "" if cost.server_cpu is None else f"{cost.server_cpu:.2f}",
+            f"{cost.client_cpu:.1f}",
+            "" if cost.memory is None else f"{cost.memory / 1e6:.0f}",
+            "" if cost.disk is None else f"{cost.disk / 1e6:.0f}",
+            "" if cost.prepare is None else f"{cost.prepare:.1f}",
+        )
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--client"]:
+        client(sys.argv[2], *map(Path, sys.argv[3:6]))
+    elif sys.argv[1:2] == ["--web"]:
+        serve(int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
+    else:
+        main()
