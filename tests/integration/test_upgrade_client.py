@@ -52,6 +52,9 @@ class Recording(Loader):
     def armed(self) -> str:
         return self.trial
 
+    def refresh(self) -> None:
+        self.told.append("refresh")
+
     def describe(self) -> str:
         return "a list"
 
@@ -126,7 +129,10 @@ def test_from_an_installed_root_to_two_versions_and_back(machine: Machine) -> No
     machine.write("etc/app.conf", "mine")
     done = machine.upgrade("1.1")
     assert (done.name, done.overlaps) == ("web-1.1.1", ("app.conf",))
-    assert machine.loader.told == ["prepare web-1.1.1, good web-1.0.0", "arm web-1.1.1"]
+    assert machine.loader.told == [
+        "prepare web-1.0.0 web-1.1.1, good web-1.0.0",
+        "arm web-1.1.1",
+    ]
     places = machine.here().places
     state = read_state(places.state)
     assert (state.phase, state.good, state.trial) == (Phase.ARMED, "web-1.0.0", "web-1.1.1")

@@ -179,7 +179,7 @@ def serve(store: Store, folder: Path) -> Server:
         'socket = "api.sock"\nstate_dir = "state"\n'
         f'[store]\npath = "{store.root}"\n[profiles]\npath = "profiles"\n'
         f"[rsync]\nport = {free_port()}\n[images]\nallow_unsigned = true\n"
-        '[boot]\nkernel = "cloud"\n'
+        '[boot]\nkernel = "cloud"\n[health]\nnetwork = false\n'
     )
     return server.start()
 

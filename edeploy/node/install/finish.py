@@ -6,6 +6,7 @@ import json
 import os
 
 from edeploy.errors import EdeployError
+from edeploy.images.signature import SIGNERS
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.overlay import put
 
@@ -31,6 +32,9 @@ def finish(context: InstallContext) -> None:
     }
     put(context.root, NODE_FILE, json.dumps(node, indent=1) + "\n", mode=0o600)
     put(context.root, CONF, f"VERS={decided.version}\nROLE={decided.role}\n")
+    if context.signers.is_file():
+        # Upgrades are held to what this installation was held to.
+        put(context.root, str(SIGNERS), context.signers.read_text())
     _leave_records(context)
     os.sync()
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from edeploy import atomic
+from edeploy.node.boot.entries import is_root_itself
 from edeploy.node.upgrade.places import Places
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
 
@@ -30,6 +31,12 @@ def went_back(places: Places, why: str) -> State:
     write_state(places.state, state)
     collect(places, keep={old.good, old.before})
     return state
+
+
+def bootable(places: Places, *wanted: str) -> list[str]:
+    """The versions that can be started: all trees, and the root itself when `wanted` names it."""
+    roots = [name for name in wanted if name and is_root_itself(name)]
+    return [*dict.fromkeys([*places.deployed(), *roots])]
 
 
 def collect(places: Places, keep: set[str]) -> list[str]:

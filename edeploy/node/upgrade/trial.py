@@ -12,6 +12,7 @@ from edeploy.node.boot import Loader, booted, loader_of
 from edeploy.node.boot.health import declared, problem_of
 from edeploy.node.boot.marker import Marker
 from edeploy.node.upgrade.places import Places
+from edeploy.node.upgrade.settle import bootable, confirmed
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
 from edeploy.run import run
 
@@ -41,7 +42,8 @@ def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = load
     if problem:
         return give_up(places, state, problem)
     loader.confirm(name)
-    write_state(places.state, _confirmed(state))
+    good = confirmed(places, name)
+    loader.prepare(bootable(places, good.good, good.before), name)
     words = ["systemctl", "stop", "edeploy-trial-deadline.timer"]
     run(words, timeout=timeouts.PROGRAM, check=False)
     return f"{name} does its job and is confirmed"
@@ -81,7 +83,3 @@ def _gone_back(places: Places, loader: Loader, name: str, runs: str) -> str:
         places.state, replace(state, phase=Phase.ROLLED_BACK, good=good, trial=name, why=why)
     )
     return f"back in {good}: {name} failed its trial: {why}"
-
-
-def _confirmed(state: State) -> State:
-    return replace(state, phase=Phase.IDLE, good=state.trial, before=state.good, trial="", why="")

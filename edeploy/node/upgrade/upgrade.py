@@ -16,7 +16,7 @@ from edeploy.node.boot import Loader
 from edeploy.node.upgrade import etc, source
 from edeploy.node.upgrade.exchange import exchange
 from edeploy.node.upgrade.here import Here, alone, current
-from edeploy.node.upgrade.settle import collect, went_back
+from edeploy.node.upgrade.settle import bootable, collect, went_back
 from edeploy.node.upgrade.sharing import Sharing
 from edeploy.node.upgrade.stage import (
     Current,
@@ -85,7 +85,7 @@ def arm(machine: Here, name: str, loader: Loader) -> None:
     places = machine.places
     state = read_state(places.state)
     put_shared(places.tree(name), machine.root, manifest.parse(places.manifest(name).read_bytes()))
-    loader.prepare([*versions(places)], state.good)
+    loader.prepare(bootable(places, state.good, state.before), state.good)
     sync_file_system(places.top)
     loader.arm(name)
     write_state(places.state, replace(state, phase=Phase.ARMED, trial=name))
@@ -127,7 +127,7 @@ def rollback(machine: Here, loader: Loader) -> str:
                 f"{machine.name} runs, and no version before it is kept here",
                 "Upgrade to the version that you want: edeploy-node list",
             )
-        loader.prepare([*versions(places)], before)
+        loader.prepare(bootable(places, before, machine.name), before)
         loader.confirm(before)
         write_state(
             places.state,
