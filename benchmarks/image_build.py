@@ -3,9 +3,10 @@
     .venv/bin/python benchmarks/image_build.py [--store DIR] [PART...]
 
 Parts (default: all but `growth`, which builds ten times):
-  cold      `base` and `web` with nothing built before, against mmdebstrap of the same packages
-            into a folder; ours packs the archive too. Packages come from this disk for both.
-  again     `web` with another script; with nothing changed, asking the mirrors and offline
+  base      `base` with nothing built before, against mmdebstrap of the same packages into a
+            folder; ours packs the archive too. Packages come from this disk for both
+  web       the same of `web` with its base; again with another script; again with nothing
+            changed, the mirrors asked or not
   manifest  of a tree of 60,000 files and 2 GB, against `sha256sum` on all processors
   growth    ten monthly versions of `web`: each month some packages are new (a twentieth, by a
             fixed seed, and every other month the kernel), their programs and libraries changed
@@ -13,6 +14,8 @@ Parts (default: all but `growth`, which builds ten times):
 The store of `--store` (default: a temporary one) is where packages are downloaded to; no image of
 it is changed.
 """
+
+from __future__ import annotations
 
 import argparse
 import os
@@ -24,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from edeploy.images import trees
 from edeploy.images.build.image import build_image
@@ -45,13 +49,13 @@ MONTHS = 10
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--store", type=Path)
-    parser.add_argument("part", nargs="*", choices=[*PARTS, []])
+    parser.add_argument("part", nargs="*", choices=[*PARTS, []], metavar="PART")
     asked = parser.parse_args()
-    parts = asked.part or ["cold", "again", "manifest"]
+    parts = asked.part or ["base", "web", "manifest"]
     with tempfile.TemporaryDirectory(prefix="edeploy-bench-") as name:
         folder = Path(name)
         store = Store(asked.store or folder / "warm")
-        if set(parts) & {"cold", "again", "growth"}:
+        if set(parts) != {"manifest"}:
             say("downloading what is needed (not measured)")
             build_image(load_recipe(ROLES, "web"), "0.bench", store)
         for part in parts:
@@ -59,35 +63,37 @@ def main() -> int:
     return 0
 
 
-def cold(folder: Path, warm: Store) -> None:
-    """Both roles from nothing, one after the other: ours, then plain."""
-    store = beside(folder / "cold", warm)
-    for role in ("base", "web"):
-        recipe = load_recipe(ROLES, role)
-        plain = timed(lambda recipe=recipe: mmdebstrap(recipe, folder, warm))
-        ours = timed(lambda recipe=recipe: build_image(recipe, "1", store, OFFLINE))
-        print(f"cold {role}: plain mmdebstrap {plain:.1f} s, edeploy {ours:.1f} s,"
-              f" ratio {ours / plain:.2f}")  # fmt: skip
-    both = beside(folder / "cold-both", warm)
-    ours = timed(lambda: build_image(load_recipe(ROLES, "web"), "1", both, OFFLINE))
-    print(f"cold web, with its base: edeploy {ours:.1f} s, ratio {ours / plain:.2f}")
+def base(folder: Path, warm: Store) -> None:
+    """The lowest role from nothing."""
+    cold(ROLES, "base", folder, warm)
 
 
-def again(folder: Path, warm: Store) -> None:
-    """What a change of the leaf costs, and what no change costs."""
+def web(folder: Path, warm: Store) -> None:
+    """A role with its parent from nothing; then another script; then nothing new."""
     roles = Path(shutil.copytree(ROLES, folder / "roles"))
-    store = beside(folder / "again", warm)
-    first = timed(lambda: build_image(load_recipe(roles, "web"), "1", store, OFFLINE))
+    store, first = cold(roles, "web", folder, warm)
     script = roles / "web/script"
     script.write_text("#!/bin/sh\necho one > /srv/file\n")
     script.chmod(0o755)
     changed = timed(lambda: build_image(load_recipe(roles, "web"), "1", store, OFFLINE))
-    print(f"script changed: {changed:.1f} s, {changed / first:.2f} of cold ({first:.1f} s)")
+    print(f"script changed: {changed}; of cold: {ratio(changed, first)}", flush=True)
     words = [sys.executable, "-m", "edeploy", "image", "build", "web", "--version", "1"]
     words += ["--store", str(store.root), "--roles", str(roles)]
     for more, what in (([], "mirrors asked"), (["--offline"], "offline")):
-        nothing = min(timed(lambda more=more: quiet([*words, *more])) for _ in range(3))
-        print(f"nothing changed, the whole command, {what}: {nothing:.2f} s")
+        took = min(timed(lambda more=more: quiet([*words, *more])) for _ in range(3))
+        print(f"nothing changed, the whole command, {what}: {took}", flush=True)
+
+
+def cold(roles: Path, role: str, folder: Path, warm: Store) -> tuple[Store, Took]:
+    """A role and all that it is built on, from nothing: plain, then ours."""
+    recipe = load_recipe(roles, role)
+    repo = local_repository(recipe, folder, warm)
+    plain = timed(lambda: mmdebstrap(recipe, folder, repo))
+    print(f"{role} from nothing, plain mmdebstrap: {plain}", flush=True)
+    store = beside(folder / f"cold-{role}", warm)
+    ours = timed(lambda: build_image(recipe, "1", store, OFFLINE))
+    print(f"{role} from nothing, edeploy: {ours}; {ratio(ours, plain)}", flush=True)
+    return store, ours
 
 
 def manifest(folder: Path, _: Store) -> None:
@@ -102,8 +108,8 @@ def manifest(folder: Path, _: Store) -> None:
     ours = min(timed(lambda: trees.scan(tree)) for _ in range(2))
     entries = trees.scan(tree)
     checked = timed(lambda: trees.check(tree, entries))
-    print(f"manifest of {FILES} files, {BYTES / 1e9:.0f} GB: {ours:.1f} s, check {checked:.1f} s;"
-          f" sha256sum {limit:.1f} s, ratio {ours / limit:.2f}")  # fmt: skip
+    print(f"manifest of {FILES} files, {BYTES / 1e9:.0f} GB: {ours}, check {checked};"
+          f" sha256sum {limit}, {ratio(ours, limit)}")  # fmt: skip
     shutil.rmtree(tree)
 
 
@@ -228,15 +234,19 @@ def needed(store: Store) -> Plan:
     return Plan(packages_of("\n\n".join(package.stanza for package in wanted)))
 
 
-def mmdebstrap(recipe: Recipe, folder: Path, warm: Store) -> None:
-    """Plain mmdebstrap of the role's packages, with the same files left out, into a folder."""
+def local_repository(recipe: Recipe, folder: Path, warm: Store) -> Path:
+    """A folder with all packages, for plain mmdebstrap."""
     repo = folder / f"repo-{recipe.name}"
-    if not repo.is_dir():
-        repo.mkdir()
-        plan = needed(warm)
-        for package in plan.packages:
-            Pool(warm.pool).lay_out(package, repo)
-        (repo / "Packages").write_text(plan.index())
+    repo.mkdir()
+    plan = needed(warm)
+    for package in plan.packages:
+        Pool(warm.pool).lay_out(package, repo)
+    (repo / "Packages").write_text(plan.index())
+    return repo
+
+
+def mmdebstrap(recipe: Recipe, folder: Path, repo: Path) -> None:
+    """Plain mmdebstrap of the role's packages, with the same files left out, into a folder."""
     names = [*recipe.packages, *([recipe.kernel] if recipe.kernel else [])]
     tree = folder / f"plain-{recipe.name}"
     shutil.rmtree(tree, ignore_errors=True)
@@ -285,11 +295,28 @@ def used(*folders: Path) -> int:
     return int(done.stdout.splitlines()[-1].split()[0])
 
 
-def timed(do: Callable[[], object]) -> float:
-    """Seconds that it takes."""
+class Took(NamedTuple):
+    """Seconds by the clock, and of all processors together: those say more on a busy machine."""
+
+    wall: float
+    cpu: float
+
+    def __str__(self) -> str:
+        return f"{self.wall:.2f} s ({self.cpu:.2f} s of CPU)"
+
+
+def timed(do: Callable[[], object]) -> Took:
+    """What it takes, in this process and its children."""
     started = time.monotonic()
+    before = os.times()
     do()
-    return time.monotonic() - started
+    after = os.times()
+    return Took(time.monotonic() - started, sum(after[:4]) - sum(before[:4]))
+
+
+def ratio(one: Took, other: Took) -> str:
+    """How much longer one takes than the other."""
+    return f"ratio {one.wall / other.wall:.2f} ({one.cpu / other.cpu:.2f} of CPU)"
 
 
 def quiet(words: list[str]) -> None:
@@ -305,8 +332,8 @@ def say(text: str) -> None:
 
 
 PARTS: dict[str, Callable[[Path, Store], None]] = {
-    "cold": cold,
-    "again": again,
+    "base": base,
+    "web": web,
     "manifest": manifest,
     "growth": growth,
 }

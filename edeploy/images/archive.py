@@ -10,7 +10,7 @@ from edeploy import timeouts
 from edeploy.images.build.chroot import isolated
 from edeploy.run import failure, run
 
-ZSTD_LEVEL = 10
+ZSTD_LEVEL = 6
 """See docs/reference/store.md for the measurement behind it."""
 
 # fmt: off

@@ -60,10 +60,7 @@ class Plan:
     def index(self) -> str:
         """As the index (`Packages`) of a flat repository with the files beside it."""
         return "".join(
-            _FILENAME.sub(
-                f"Filename: ./{package.file_name.replace('%', '%25')}", package.stanza, count=1
-            )
-            + "\n\n"
+            _FILENAME.sub(f"Filename: ./{package.file_name}", package.stanza, count=1) + "\n\n"
             for package in self.packages
         )
 
