@@ -69,7 +69,7 @@ def contents(found: Pack, data: bytes, old: Path) -> dict[str, bytes]:
     return result
 
 
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 @given(TREES, TREES)
 def test_every_new_content_comes_out(before: dict[str, bytes], after: dict[str, bytes]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -87,7 +87,7 @@ def test_every_new_content_comes_out(before: dict[str, bytes], after: dict[str, 
         assert packed(old, new) == data
 
 
-@settings(max_examples=150)
+@settings(max_examples=150, deadline=None)
 @given(st.data())
 def test_damage_is_never_silent(draw: st.DataObject) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -110,7 +110,7 @@ def test_damage_is_never_silent(draw: st.DataObject) -> None:
         assert found.new_manifest == new.manifest
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(st.binary(max_size=200))
 def test_junk_is_no_pack(junk: bytes) -> None:
     for data in (junk, pack.MAGIC + junk, pack.MAGIC + len(junk).to_bytes(4, "big") + junk):
