@@ -17,12 +17,10 @@ from edeploy.images.manifest import Entry
 from edeploy.node.install.context import InstallContext
 from edeploy.node.mounts import below, mount
 from edeploy.node.upgrade.metadata import make_special, put_metadata
-from edeploy.node.upgrade.places import Places
+from edeploy.node.upgrade.places import DATABASES, Places
 
 PATHS = "usr/lib/edeploy/paths.json"
 BOOT = "boot"
-# Each version shows its own; see the initramfs hook.
-_DATABASES = (b"var/lib/dpkg/", b"var/lib/rpm/")
 
 
 def why_alone(context: InstallContext) -> str:
@@ -105,7 +103,7 @@ class _Disk:
         """What an image has for the machine's own part, where that is."""
         if (self._tree / path).is_dir() and not (self._root / path).exists():
             here, there = self._tree / path, self._root / path
-            copy_below(self.entries, path, here, there, but=_DATABASES)
+            copy_below(self.entries, path, here, there, but=DATABASES)
 
     def keep_pristine_etc(self) -> None:
         """/etc before it becomes this machine's."""

@@ -80,7 +80,7 @@ def current(machine: Here) -> Current:
     and kept. Raises EdeployError.
     """
     places, node = machine.places, machine.node
-    places.top.mkdir(mode=0o755, exist_ok=True)
+    places.top.mkdir(mode=0o700, exist_ok=True)
     data = manifest_of_running(machine)
     if not places.etc_base(machine.name).is_dir():
         _fetch_etc(machine, data)
@@ -134,7 +134,7 @@ def _fetch_etc(machine: Here, data: bytes) -> None:
 @contextlib.contextmanager
 def alone(places: Places) -> Iterator[None]:
     """Nobody else changes this machine's versions meanwhile. Raises AnotherUpgrade."""
-    places.top.mkdir(mode=0o755, exist_ok=True)
+    places.top.mkdir(mode=0o700, exist_ok=True)
     with open(places.lock, "a+", encoding="ascii") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,6 +12,8 @@ from edeploy.names import checked
 _ID = re.compile(
     r"(?P<role>[A-Za-z0-9][\w.+-]*)-(?P<version>[A-Za-z0-9][\w.+~-]*)\.(?P<serial>\d+)"
 )
+# Below /var, but each version shows its own, read-only: roles/base/files/usr/lib/edeploy/pivot.
+DATABASES = (b"var/lib/dpkg/", b"var/lib/rpm/")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def read_state(path: Path) -> State:
 def write_state(path: Path, state: State) -> None:
     """Replace the file. Raises OSError; the old state is then still there."""
     data = {**asdict(state), "phase": state.phase.value}
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     atomic.write(path, json.dumps(data, indent=1) + "\n", mode=0o644)
 
 

@@ -41,8 +41,9 @@ def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = load
     problem = _problem(root)
     if problem:
         return give_up(places, state, problem)
-    loader.confirm(name)
+    # The loader last: while it knows of a trial, a start that was cut here comes back to this.
     good = confirmed(places, name)
+    loader.confirm(name)
     loader.prepare(bootable(places, good.good, good.before), name)
     words = ["systemctl", "stop", "edeploy-trial-deadline.timer"]
     run(words, timeout=timeouts.PROGRAM, check=False)

@@ -16,6 +16,7 @@ from edeploy.node.boot import Loader
 from edeploy.node.upgrade import etc, source
 from edeploy.node.upgrade.exchange import exchange
 from edeploy.node.upgrade.here import Here, alone, current
+from edeploy.node.upgrade.places import DATABASES
 from edeploy.node.upgrade.settle import bootable, collect, went_back
 from edeploy.node.upgrade.sharing import Sharing
 from edeploy.node.upgrade.stage import (
@@ -98,7 +99,9 @@ def put_shared(tree: Path, root: Path, entries: list[Entry]) -> int:
     """
     top, new = os.fsencode(root), []
     for entry in entries:
-        if entry.path.startswith(SHARED) and not os.path.lexists(os.path.join(top, entry.path)):
+        if not entry.path.startswith(SHARED) or entry.path.startswith(DATABASES):
+            continue
+        if not os.path.lexists(os.path.join(top, entry.path)):
             new.append(entry)
     return len(new) - len(_put(new, tree, top))
 
