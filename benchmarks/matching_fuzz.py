@@ -1,6 +1,7 @@
-"""Odd input for the language and the readers, and the processor time of the slowest.
+"""Odd rules, puzzles and reports, and the processor time of the slowest.
 
-Nothing may raise, but for errors that are told; nothing may take a second.
+Nothing may raise, but for errors that are told; nothing may take a second. For the other files of
+profiles see odd_files.py.
 
     .venv/bin/python benchmarks/matching_fuzz.py [--seconds N] [--seed N]
 """
@@ -22,9 +23,7 @@ from rich.table import Table
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import Item, Report, parse_report, read_report
 from edeploy.match.functions import NAMES
-from edeploy.match.language import parse_specs, read_specs
-from edeploy.match.lint import Unusable, lint
-from edeploy.match.profiles import load_profiles
+from edeploy.match.language import parse_specs
 from edeploy.match.solver import match
 
 LIMIT = 1.0
@@ -81,24 +80,11 @@ def report(dice: Random) -> None:
         told(lambda: read_report(path))
 
 
-def folder(dice: Random) -> None:
-    """A folder of profiles, loaded and checked."""
-    with TemporaryDirectory() as name:
-        root = Path(name)
-        (root / "state").write_text(dice.choice(("[('p', '*')]", odd(dice))))
-        for ending in ("specs", "specs.py", "configure", "cmdb", "toml"):
-            if ending != "specs.py" or dice.random() < 0.3:
-                (root / f"p.{ending}").write_bytes(odd(dice).encode())
-        told(lambda: load_profiles(root))
-        told(lambda: read_specs(root / "p.specs"))
-        told(lambda: lint(root, None))
-
-
 def told(work: Callable[[], object]) -> None:
     """Do it; what an operator is told is no failure."""
     try:
         answer = work()
-    except (EdeployError, Unusable):
+    except EdeployError:
         return
     str(getattr(answer, "reason", ""))
 
@@ -109,7 +95,7 @@ def main() -> None:
     options.add_argument("--seconds", type=float, default=60)
     options.add_argument("--seed", type=int, default=1)
     wanted = options.parse_args()
-    kinds = (field, puzzle, report, folder)
+    kinds = (field, puzzle, report)
     counts = dict.fromkeys(kinds, 0)
     spent = dict.fromkeys(kinds, 0.0)
     slowest: dict[Callable[[Random], None], list[tuple[float, int]]] = {k: [] for k in kinds}
