@@ -286,7 +286,8 @@ def test_the_agent_tests_sends_and_asks_again(
         progress = api.bodies(PROGRESS)
     assert seen[0] == seen[-1] == "/v1/report"
     assert sent["profile"] == "lab"
-    assert {str(body["stage"]) for body in progress} >= {"health"}
+    # The newest is told: how many come depends on how quick the stages are.
+    assert progress and all(body["stage"] for body in progress)
 
 
 def test_progress_is_told_and_go_false_stops(tmp_path: Path) -> None:
