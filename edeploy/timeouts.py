@@ -42,6 +42,9 @@ DEBIAN_INSTALL = 3600.0
 ROLE_SCRIPT = 3600.0
 """A role's script may compile; one that waits for input gets none and ends."""
 
+ROLE_TESTS = 900.0
+"""Tests of a role ask for packages and units, and may start a program or two."""
+
 CHROOT_STEP = 600.0
 """Presets, users, an initramfs: tens of seconds on the slowest machine that builds images."""
 

@@ -37,17 +37,18 @@ class NotYaml(BadYaml):
 
 @dataclass(frozen=True)
 class Place:
-    """A line in a file, printed as `path:line`."""
+    """A place in a file, printed as `path:line:column`; both count from 1."""
 
     path: Path
     line: int
+    column: int
 
     def __str__(self) -> str:
-        return f"{self.path}:{self.line}"
+        return f"{self.path}:{self.line}:{self.column}"
 
     @classmethod
     def of(cls, path: Path, node: yaml.Node) -> Place:
-        return cls(path, node.start_mark.line + 1)
+        return cls(path, node.start_mark.line + 1, node.start_mark.column + 1)
 
 
 def read_yaml(path: Path) -> yaml.Node | None:

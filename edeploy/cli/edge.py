@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edeploy.cli.image_sign import key_option
-from edeploy.cli.role import json_option
+from edeploy.cli.options import json_option
 from edeploy.images.edges.folder import HOOKS, Facts, edge_folder, edges, read_facts
 from edeploy.images.edges.make import Wishes, make_edge
 from edeploy.images.edges.packing import LEVEL

@@ -17,12 +17,12 @@ from edeploy.cli.image_store import (
     store_option,
     version_option,
 )
-from edeploy.cli.role import roles_option
+from edeploy.cli.options import roles_option
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import build_images
 from edeploy.images.build.line import Settings
 from edeploy.images.packages.debian import Mirrors
-from edeploy.images.packages.mirrors import MIRROR_VARIABLE, SECURITY_VARIABLE
+from edeploy.images.packages.mirrors import AUTH_VARIABLE, MIRROR_VARIABLE, SECURITY_VARIABLE
 from edeploy.images.recipe import load_recipe
 from edeploy.images.signature import check, sign
 from edeploy.images.store import Image, Store
@@ -48,6 +48,12 @@ for each in (ls, rm, gc, fsck, diff, sign_image):
     "--security-mirror", envvar=SECURITY_VARIABLE, default="", help="security archive to use"
 )
 @click.option("--mirror-key", default="", help="key of mirrors that are not signed by Debian")
+@click.option(
+    "--mirror-auth",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    envvar=AUTH_VARIABLE,
+    help="file with names and passwords for mirrors, as apt_auth.conf(5) has it",
+)
 @click.option("--offline", is_flag=True, help="ask no mirror: go by what they said last")
 @click.option("--force", is_flag=True, help="build again although nothing changed")
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="builds side by side")
@@ -60,6 +66,7 @@ def build(
     mirror: str,
     security_mirror: str,
     mirror_key: str,
+    mirror_auth: Path | None,
     offline: bool,
     force: bool,
     jobs: int,
@@ -71,7 +78,7 @@ def build(
     whether packages have new versions.
     """
     recipes = [load_recipe(roles, role) for role in dict.fromkeys(names)]
-    mirrors = Mirrors(mirror, security_mirror, mirror_key)
+    mirrors = Mirrors(mirror, security_mirror, mirror_key, str(mirror_auth or ""))
     settings = Settings(mirrors, offline=offline, force=force)
     built = build_images(recipes, version, Store(store), settings, jobs=jobs, on_step=click.echo)
     failures = [each for each in built if isinstance(each, EdeployError)]

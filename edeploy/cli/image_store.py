@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from edeploy.cli.role import json_option
+from edeploy.cli.options import json_option
 from edeploy.errors import EdeployError
 from edeploy.images import diff as differences
 from edeploy.images.build.image import DEFAULT_VERSION

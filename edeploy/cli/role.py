@@ -9,19 +9,13 @@ import click
 from rich.console import Console
 from rich.table import Table
 
+from edeploy.cli.options import json_option, roles_option
+from edeploy.cli.role_tests import run_tests
 from edeploy.errors import EdeployError
-from edeploy.images.recipe import Recipe, load_recipe, role_names
+from edeploy.images.owners import TOP, unowned
+from edeploy.images.recipe import RECIPE, Recipe, load_recipe, mixins, role_names
 
-SHIPPED = Path(__file__).resolve().parents[2] / "roles"
-
-roles_option = click.option(
-    "--roles",
-    type=click.Path(path_type=Path),
-    default=SHIPPED,
-    show_default=True,
-    help="folder of roles",
-)
-json_option = click.option("--json", "as_json", is_flag=True, help="print one JSON document")
+_OWNERS = "Say under `paths` whether it is the image's, merged, or the machine's state."
 
 
 @click.group()
@@ -63,7 +57,10 @@ def show(name: str, roles: Path, as_json: bool) -> None:
 @click.argument("names", nargs=-1)
 @roles_option
 def lint(names: tuple[str, ...], roles: Path) -> None:
-    """Check the recipes of roles NAMES, or of all: every mistake with its file and line."""
+    """Check the recipes of roles NAMES, or of all: every mistake with its file and line.
+
+    A top-level path that is nobody's is one: an upgrade would not know what to do with it.
+    """
     wanted = names or tuple(role_names(roles))
     mistakes = dict.fromkeys(str(error) for name in wanted for error in _mistakes(roles, name))
     for mistake in mistakes:
@@ -75,12 +72,30 @@ def lint(names: tuple[str, ...], roles: Path) -> None:
     click.echo(f"{len(wanted)} roles, no mistakes")
 
 
+command.add_command(run_tests)
+
+
 def _mistakes(roles: Path, name: str) -> list[EdeployError]:
     try:
-        load_recipe(roles, name)
+        recipe = load_recipe(roles, name)
+        if name in mixins(roles):
+            # It is whole where it is mixed in.
+            return []
+        return [
+            EdeployError(f"{recipe.parts[-1].folder / RECIPE}:1:1: {top} has no owner", _OWNERS)
+            for top in unowned(recipe.paths, _tops(recipe))
+        ]
     except EdeployError as error:
         return [error]
-    return []
+
+
+def _tops(recipe: Recipe) -> set[str]:
+    """What the role's tree will have at its top, as far as its recipe tells."""
+    found = set(TOP)
+    for part in recipe.parts:
+        found |= {f"/{path.name}" for path in part.files.iterdir()} if part.files else set()
+    homes = (user.home for user in recipe.users if user.home != "/nonexistent")
+    return found | {f"/{home.split('/')[1]}" for home in homes}
 
 
 def _facts(recipe: Recipe) -> dict[str, object]:
@@ -106,6 +121,8 @@ def _facts(recipe: Recipe) -> dict[str, object]:
         "users": [{**vars(user), "groups": list(user.groups)} for user in recipe.users],
         "variables": dict(recipe.variables),
         "exclude": list(recipe.exclude),
+        "paths": dict(recipe.paths),
+        "tests": [str(part.tests) for part in recipe.parts if part.tests],
         "origins": dict(recipe.origins),
     }
 
@@ -135,5 +152,10 @@ def _lines(recipe: Recipe) -> list[tuple[str, str, str]]:
         ("variable", f"{name}={value}", origin(f"variables.{name}", ""))
         for name, value in recipe.variables.items()
     ]
+    lines += [
+        (f"path ({owner})", path, origin(f"paths.{path}", ""))
+        for path, owner in recipe.paths.items()
+    ]
+    lines += [("tests", str(part.tests), "") for part in recipe.parts if part.tests]
     lines += [("exclude", each, origin(f"exclude.{each}", "")) for each in recipe.exclude]
     return lines

@@ -183,6 +183,11 @@ class Store:
         return self.root / "cache" / "plans"
 
     @property
+    def ids(self) -> Path:
+        """The numeric ids of all accounts, for all roles and versions."""
+        return self.root / "ids"
+
+    @property
     def trash(self) -> Path:
         """What was replaced or removed, until nobody reads it any more."""
         return self.root / "trash"

@@ -277,7 +277,7 @@ def test_a_package_that_the_archive_does_not_have(roles: Path, store: Store) -> 
     (roles / "wrong/role.yaml").write_text("packages:\n- acl\n- edeploy-has-no-such-package\n")
     with pytest.raises(EdeployError) as error:
         build_image(load_recipe(roles, "wrong"), "1.0.0", store)
-    assert "wrong/role.yaml:3: " in str(error.value)
+    assert "wrong/role.yaml:3:" in str(error.value)
     assert "has no package 'edeploy-has-no-such-package'" in str(error.value)
     assert not store.has("wrong", "1.0.0")
 

@@ -77,7 +77,7 @@ def test_mistakes_are_told_with_their_line(
         text = "- one\n"
     with pytest.raises(EdeployError) as error:
         read(tmp_path, text)
-    assert error.value.message.startswith(f"{tmp_path}/bmc.yaml:{line}: ")
+    assert error.value.message.startswith(f"{tmp_path}/bmc.yaml:{line}:")
     assert words in error.value.message
 
 

@@ -58,7 +58,7 @@ def test_role_lint_tells_every_mistake_once(roles: Path) -> None:
     assert call(role, "lint", "--roles", roles).output == "2 roles, no mistakes\n"
     (roles / "base/role.yaml").write_text("pakages: [a1]\n")
     done = call(role, "lint", "--roles", roles)
-    assert done.output.count("base/role.yaml:1: unknown key 'pakages'") == 1
+    assert done.output.count("base/role.yaml:1:1: unknown key 'pakages'") == 1
     assert isinstance(done.exception, EdeployError)
 
 

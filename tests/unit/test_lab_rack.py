@@ -150,5 +150,5 @@ def test_mistakes_are_told_with_their_line(
 
 def test_a_rack_without_machines_is_refused(tmp_path: Path) -> None:
     text = "name: small\nnetwork: {address: 10.9.0.1/24}\nmachines: []\n"
-    with pytest.raises(EdeployError, match=r"rack.yaml:3: a rack needs a machine"):
+    with pytest.raises(EdeployError, match=r"rack.yaml:3:11: a rack needs a machine"):
         read(tmp_path, text)

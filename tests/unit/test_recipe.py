@@ -1,10 +1,14 @@
 """Recipes: inheritance, and every mistake told with its file and line."""
 
+import json
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from edeploy.cli.role import command
 from edeploy.errors import EdeployError
+from edeploy.images.owners import TOP, Owner, paths_text
 from edeploy.images.recipe import NoSuchRole, Recipe, load_recipe, role_names
 
 SHIPPED = Path(__file__).parents[2] / "roles"
@@ -27,7 +31,9 @@ def mistake(roles: Path, name: str) -> str:
 
 
 def test_shipped_roles_load() -> None:
-    assert role_names(SHIPPED) == ["base", "web"]
+    assert {"base", "web"} < set(role_names(SHIPPED))
+    for name in role_names(SHIPPED):
+        load_recipe(SHIPPED, name)
     web = load_recipe(SHIPPED, "web")
     assert [part.role for part in web.parts] == ["base", "web"]
     assert "nginx" in web.packages and "openssh-server" in web.packages
@@ -57,8 +63,8 @@ def test_parents_first_then_mixins_and_later_ones_win(tmp_path: Path) -> None:
     # YAML would read these as false and 1.1.
     assert leaf.variables == {"COLOR": "no", "SIZE": "1.10"}
     assert (leaf.enable, leaf.disable) == (("y.service",), ("x.service",))
-    assert leaf.origins["packages.c1"] == f"{tmp_path}/leaf/role.yaml:6"
-    assert leaf.origins["packages.b1"] == f"{tmp_path}/base/role.yaml:2"
+    assert leaf.origins["packages.c1"] == f"{tmp_path}/leaf/role.yaml:6:5"
+    assert leaf.origins["packages.b1"] == f"{tmp_path}/base/role.yaml:2:16"
     assert leaf.parts[0].script == tmp_path / "base/script"
 
 
@@ -90,7 +96,7 @@ def test_a_role_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
     with pytest.raises(NoSuchRole) as error:
         load_recipe(tmp_path, "wbe")
     assert str(error.value) == "there is no role 'wbe'\n  Roles: base, web."
-    assert mistake(tmp_path, "web").startswith(f"{tmp_path}/web/role.yaml:2: there is no role")
+    assert mistake(tmp_path, "web").startswith(f"{tmp_path}/web/role.yaml:2:7: there is no role")
     assert "there is no role" in mistake(tmp_path, "../base") or "no name for a role" in mistake(
         tmp_path, "../base"
     )
@@ -99,7 +105,7 @@ def test_a_role_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
 def test_loops(tmp_path: Path) -> None:
     write_role(tmp_path, "one", "from: two\n")
     write_role(tmp_path, "two", "with:\n- one\n")
-    assert "two/role.yaml:2: roles in a loop: one → two → one" in mistake(tmp_path, "one")
+    assert "two/role.yaml:2:3: roles in a loop: one → two → one" in mistake(tmp_path, "one")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +128,13 @@ def test_loops(tmp_path: Path) -> None:
         ("variables: {A-B: c}\n", 1, "'A-B' is no variable name"),
         ("script: missing\n", 1, "does not exist"),
         ("files: ../base\n", 1, "leads out of"),
+        ("paths:\n  picture: [/usr]\n", 2, "unknown key 'picture'"),
+        ("paths:\n  image: [usr]\n", 2, "'usr' is no absolute path"),
+        ("paths:\n  image: [/usr/../etc]\n", 2, "is no absolute path"),
+        ("paths:\n  image: ['/a, b']\n", 2, "is no absolute path"),
+        ("paths:\n  image: [/usr]\n  state: [/usr]\n", 3, "/usr is here twice"),
+        ("paths:\n  merged: [/srv]\n", 2, "only /etc"),
+        ("paths:\n  state: [/var]\n  image:\n  - /var/lib/a\n", 4, "can not be the image's"),
         ("repositories:\n- {url: https://u:p@h.example/, key: role.yaml}\n", 2, "credentials"),
     ],
 )
@@ -136,3 +149,35 @@ def test_a_script_must_be_executable(tmp_path: Path) -> None:
     folder = write_role(tmp_path, "role", "", script="#!/bin/sh\n")
     (folder / "script").chmod(0o644)
     assert "script:1: not executable" in mistake(tmp_path, "role")
+
+
+def test_a_mistake_has_its_column(tmp_path: Path) -> None:
+    write_role(tmp_path, "role", "services: {enable: [], start: [a.service]}\n")
+    assert mistake(tmp_path, "role").startswith(f"{tmp_path}/role/role.yaml:1:24: unknown key")
+
+
+def test_paths_are_inherited_and_later_roles_win(tmp_path: Path) -> None:
+    write_role(tmp_path, "base", "paths: {image: [/usr, /opt], merged: [/etc], state: [/var]}\n")
+    write_role(tmp_path, "leaf", "from: base\npaths: {state: [/opt, /usr/local]}\nexclude: [/x]\n")
+    leaf = load_recipe(tmp_path, "leaf")
+    assert leaf.paths["/opt"] is Owner.STATE and leaf.paths["/usr"] is Owner.IMAGE
+    assert leaf.origins["paths./opt"] == f"{tmp_path}/leaf/role.yaml:2:17"
+    said = json.loads(paths_text(leaf.paths, leaf.exclude))
+    assert said["image"] == ["usr"] and said["merged"] == ["etc"]
+    assert said["state"] == ["opt", "usr/local", "var"]
+    assert {"/etc/", "/opt/", "/usr/local/", "/var/", "/x", "/proc/"} <= set(said["exclude"])
+    assert "/usr/" not in said["exclude"]
+    # The initramfs has no parser: each list is on a line of its own.
+    assert '  "state": ["opt", "usr/local", "var"],' in paths_text(leaf.paths, ()).splitlines()
+
+
+def test_lint_names_every_top_level_path_without_an_owner(tmp_path: Path) -> None:
+    write_role(tmp_path, "mixin", "packages: [a1]\n")
+    tops = ", ".join(top for top in TOP if top not in ("/srv", "/etc"))
+    write_role(tmp_path, "base", f"paths: {{image: [{tops}], merged: [/etc]}}\nwith: [mixin]\n")
+    (tmp_path / "base/files/site").mkdir(parents=True)
+    said = CliRunner().invoke(command, ["lint", "--roles", str(tmp_path)])
+    assert [line for line in said.output.splitlines() if "owner" in line] == [
+        f"{tmp_path}/base/role.yaml:1:1: {top} has no owner" for top in ("/site", "/srv")
+    ]
+    assert said.exit_code != 0

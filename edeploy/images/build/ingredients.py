@@ -13,6 +13,7 @@ import edeploy.images
 from edeploy.images.packages.apt import architecture
 from edeploy.images.packages.debian import request_of, users_of
 from edeploy.images.manifest import quote
+from edeploy.images.owners import paths_text
 from edeploy.images.packages.mirrors import Source
 from edeploy.images.nodepack import node_bytes
 from edeploy.images.build.role_files import early_files, file_digest, overlay_files
@@ -21,6 +22,7 @@ from edeploy.images.recipe import Recipe
 
 # The steps of a build are an ingredient like the recipe: these modules hold them.
 _BOTH = ("build/bench.py",
+    "build/accounts.py",
     "build/chroot.py",
     "build/layer_process.py",
     "build/logged.py",
@@ -30,7 +32,7 @@ _BOTH = ("build/bench.py",
     "build/shared_tree.py",
 )
 _PACKAGES = (*_BOTH, "packages/debian.py", "build/initramfs.py")
-_SETUP = (*_BOTH, "build/initramfs.py", "build/role_setup.py")
+_SETUP = (*_BOTH, "build/initramfs.py", "build/role_setup.py", "owners.py")
 
 
 def of_packages(
@@ -85,6 +87,8 @@ def of_setup(recipe: Recipe, parent: str) -> dict[str, str]:
         found[f"disable {unit}"] = "yes"
     for user in users_of(recipe):
         found[f"groups of {user.name}"] = f"{' '.join(user.groups)} {user.home}"
+    if recipe.paths:
+        found["paths"] = _digest(paths_text(recipe.paths, recipe.exclude).encode())
     if recipe.kernel:
         found["kernel"] = recipe.kernel
     if recipe.parent is None:

@@ -17,11 +17,13 @@ from edeploy import atomic
 from edeploy.errors import EdeployError
 from edeploy.images import manifest, trees
 from edeploy.images.build import role_setup
+from edeploy.images.build.accounts import settle_ids
 from edeploy.images.build.bench import Bench, Origins, bring_up_hard_links, opened
 from edeploy.images.build.chroot import isolated
 from edeploy.images.build.layers import Kind, Layer
 from edeploy.images.build.seal import seal
 from edeploy.images.build.shared_tree import make_tree
+from edeploy.images.ids import Ids
 from edeploy.images.manifest import Entry
 from edeploy.images.objects import Objects
 from edeploy.images.packages import debian
@@ -37,8 +39,8 @@ REPO = "repo"
 @dataclass(frozen=True)
 class Job:
     """Which layer: `kind` of `role`, in the line of `leaf`. Paths: `roles` has the recipes,
-    `folder` gets tree, manifest, packages and log, `objects` has the store's files, `parent` is
-    the folder of the layer below ("": none). `epoch` is in Unix seconds."""
+    `folder` gets tree, manifest, packages and log, `objects` has the store's files, `ids` its
+    accounts, `parent` is the folder of the layer below ("": none). `epoch` is in Unix seconds."""
 
     roles: str
     leaf: str
@@ -48,6 +50,7 @@ class Job:
     mirrors: dict[str, str]
     folder: str
     objects: str
+    ids: str
     parent: str
     epoch: int
 
@@ -114,6 +117,7 @@ def _make(job: Job, on_step: Callable[[str], None]) -> None:
                 debian.install(recipe, job.suite, bench, Repo(folder / REPO, plan), sources)
             else:
                 role_setup.set_up(recipe, bench, on_step)
+            settle_ids(recipe, bench, Ids(Path(job.ids)))
         finally:
             bench.log.replace(folder / "log")
         seal(bench.tree, job.epoch, own=bench.upper)

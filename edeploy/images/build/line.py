@@ -69,7 +69,7 @@ class Line:
 
     def _packages(self, recipe: Recipe, below: Layer | None) -> Layer:
         sources = debian.sources_of(recipe, self._suite, self._settings.mirrors)
-        apt = Apt(self._store.apt, sources)
+        apt = Apt(self._store.apt, sources, self._settings.mirrors.auth)
         plan = self._plan(recipe, apt, below)
 
         def inputs(now: Recipe) -> dict[str, str]:
@@ -151,6 +151,7 @@ class Line:
             mirrors=asdict(self._settings.mirrors),
             folder=str(folder.resolve()),
             objects=str(self._store.objects.resolve()),
+            ids=str(self._store.ids.resolve()),
             parent=str(below.folder.resolve()) if below else "",
             epoch=epoch,
         )

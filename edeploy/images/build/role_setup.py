@@ -14,7 +14,8 @@ from edeploy.images.build.chroot import SHARED
 from edeploy.images.packages.debian import users_of
 from edeploy.images.nodepack import pack_node
 from edeploy.images.build.role_files import OVERLAY, write_overlay
-from edeploy.images.recipe import Recipe
+from edeploy.images.owners import PATHS, paths_text, tops_of, unowned
+from edeploy.images.recipe import RECIPE, Recipe
 from edeploy.images.build.logged import in_tree
 from edeploy.names import under
 
@@ -52,6 +53,7 @@ def set_up(recipe: Recipe, bench: Bench, on_step: Callable[[str], None]) -> None
         _add_node(bench.tree)
     _finish_users(recipe, bench)
     _run_script(recipe, bench, on_step)
+    _publish_paths(recipe, bench.tree)
     _set_services(recipe, bench)
     if initramfs.make(bench, kernel=recipe.kernel is not None):
         on_step("made the initramfs")
@@ -88,6 +90,20 @@ def _run_script(recipe: Recipe, bench: Bench, on_step: Callable[[str], None]) ->
             timeout=timeouts.ROLE_SCRIPT,
             env={"ROLE": recipe.name, **recipe.variables},
         )
+
+
+def _publish_paths(recipe: Recipe, tree: Path) -> None:
+    if not recipe.paths:
+        return
+    odd = unowned(recipe.paths, tops_of(tree))
+    if odd:
+        raise EdeployError(
+            f"{recipe.parts[-1].folder / RECIPE}:1:1: no owner for {', '.join(odd)}",
+            "Say under `paths` whether it is the image's, merged, or the machine's state.",
+        )
+    target = under(tree, str(Path(PATHS).parent)) / Path(PATHS).name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    atomic.write(target, paths_text(recipe.paths, recipe.exclude))
 
 
 def _set_services(recipe: Recipe, bench: Bench) -> None:

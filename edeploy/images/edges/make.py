@@ -15,6 +15,7 @@ from edeploy.images import manifest, rules
 from edeploy.images.edges import facts
 from edeploy.images.edges.folder import HOOKS, Facts, edge_folder, facts_text
 from edeploy.images.edges.packing import LEVEL, End, write_pack
+from edeploy.images.owners import read_exclude
 from edeploy.images.signature import EDGE_NAMESPACE, sign
 from edeploy.images.store import Image, Store
 
@@ -71,7 +72,7 @@ def make_edge(
         raise EdeployError(f"{role} {old} is both ends", "Name two versions.")
     place = edge_folder(store.root, role, old, new)
     with _new_folder(place) as work:
-        _rules(place, work, wishes)
+        _rules(place, work, wishes, ends[1])
         _sign_rules(work, f"{role} {old} {new}", wishes.key)
         before, after = _end(ends[0]), _end(ends[1])
         on_step(f"packing what {role} {old} lacks of {new}")
@@ -104,8 +105,9 @@ def _end(image: Image) -> End:
     return End(image.version, image.tree, image.manifest.read_bytes(), signature)
 
 
-def _rules(place: Path, work: Path, wishes: Wishes) -> None:
-    defaults = {"exclude": EXCLUDE, "add_only": ADD_ONLY}
+def _rules(place: Path, work: Path, wishes: Wishes, new: Image) -> None:
+    exclude = read_exclude(new.tree, EXCLUDE.splitlines())
+    defaults = {"exclude": "".join(f"{line}\n" for line in exclude), "add_only": ADD_ONLY}
     for name in ("exclude", "add_only", *HOOKS):
         wish: Path | None = getattr(wishes, name)
         source = wish or place / name

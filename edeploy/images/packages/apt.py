@@ -71,7 +71,9 @@ class NoAnswer(EdeployError):
 class Apt:
     """What some sources offer; apt's files of it are in a folder of their own under `root`."""
 
-    def __init__(self, root: Path, sources: Sequence[Source]) -> None:
+    def __init__(self, root: Path, sources: Sequence[Source], auth: str = "") -> None:
+        # Only where it is: names and passwords are apt's own business (apt_auth.conf(5)).
+        self._auth = auth
         self._lines = "".join(f"{source.one_line()}\n" for source in sources)
         self._where = ", ".join(dict.fromkeys(source.url for source in sources))
         keys = b"".join(Path(source.keyring).read_bytes() for source in sources if source.keyring)
@@ -194,6 +196,7 @@ class Apt:
             "Dir::Etc::preferencesparts": self._folder / "none",
             "Dir::Etc::trusted": self._folder / "none/trusted.gpg",
             "Dir::Etc::trustedparts": _keys(self._folder / "keys"),
+            **({"Dir::Etc::netrc": Path(self._auth).resolve()} if self._auth else {}),
             **more,
         }
         atomic.write(self._folder / "sources.list", self._lines)

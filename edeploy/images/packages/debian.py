@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -20,24 +21,32 @@ from edeploy.images.build.role_files import EARLY, apt_settings, write_overlay
 from edeploy.images.packages.apt import Apt, NoSuchPackage
 from edeploy.images.packages.mirrors import Source, debian_sources
 from edeploy.images.packages.plan import Plan
-from edeploy.images.recipe import Recipe, User
+from edeploy.images.recipe import Recipe
+from edeploy.images.recipe_file import User
 from edeploy.names import under
 from edeploy.run import run
 
 _HOOKS = Path("/usr/share/mmdebstrap/hooks/maybe-merged-usr")
 _ARCHIVES = "var/cache/apt/archives"
+# The list of packages belongs to /usr: whichever version is booted tells the truth about itself,
+# whatever /var has.
+_DATABASE = "var/lib/dpkg"
+_DATABASE_HOME = "usr/lib/sysimage/dpkg"
 
 
 @dataclass(frozen=True)
 class Mirrors:
     """What the operator says about mirrors; "" leaves it to this machine's own apt sources.
 
-    `keyring` is the OpenPGP public key of these mirrors, for those that Debian has not signed.
+    `keyring` is the OpenPGP public key of these mirrors, for those that Debian has not signed;
+    `auth` the file with names and passwords for mirrors and repositories (apt_auth.conf(5)), ""
+    for this machine's own.
     """
 
     archive: str = ""
     security: str = ""
     keyring: str = ""
+    auth: str = ""
 
 
 @dataclass(frozen=True)
@@ -167,6 +176,14 @@ def _mmdebstrap(recipe: Recipe, suite: str, bench: Bench, repo: Repo) -> None:
     with told(bench.log, f"mmdebstrap of role {recipe.name}") as log:
         run(argv, timeout=timeouts.DEBIAN_INSTALL, env=time_of(bench), log=log)
     _check(set(), bench.tree, repo.plan)
+    _move_database(bench.tree)
+
+
+def _move_database(tree: Path) -> None:
+    home = under(tree, _DATABASE_HOME)
+    home.parent.mkdir(parents=True, exist_ok=True)
+    (tree / _DATABASE).rename(home)
+    (tree / _DATABASE).symlink_to(os.path.relpath(_DATABASE_HOME, Path(_DATABASE).parent))
 
 
 def _mmdebstrap_options(recipe: Recipe, bench: Bench, repo: Repo) -> Iterator[str]:

@@ -12,6 +12,7 @@ from edeploy.errors import EdeployError
 ETC = Path("/etc")
 MIRROR_VARIABLE = "EDEPLOY_MIRROR"
 SECURITY_VARIABLE = "EDEPLOY_SECURITY_MIRROR"
+AUTH_VARIABLE = "EDEPLOY_MIRROR_AUTH"
 COMPONENTS = ("main", "non-free-firmware")
 
 _ONE_LINE = re.compile(
@@ -112,7 +113,7 @@ def _refuse_credentials(url: str) -> None:
     if "@" in url.partition("://")[2].partition("/")[0]:
         raise EdeployError(
             "a mirror's address has a user name or password in it, and would be in the image",
-            "Move them to /etc/apt/auth.conf.d/ and leave them out of the address.",
+            "Move them to /etc/apt/auth.conf.d/, or a file for --mirror-auth.",
         )
 
 

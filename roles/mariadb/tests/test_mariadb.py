@@ -1,0 +1,26 @@
+"""MariaDB starts with tables of its own machine."""
+
+
+def test_installed_and_enabled(host):
+    assert host.package("mariadb-server").is_installed
+    assert host.service("mariadb").is_enabled
+    assert host.service("mariadb-tables").is_enabled
+
+
+def test_no_database_is_in_the_image(host):
+    folder = host.file("/var/lib/mysql")
+    assert folder.listdir() == []
+    assert (folder.user, folder.group) == ("mysql", "mysql")
+
+
+def test_configuration_parses(host):
+    said = host.check_output("mariadbd --user=mysql --print-defaults")
+    assert "--bind-address=127.0.0.1" in said
+    assert host.run("mariadbd --user=mysql --help --verbose").rc == 0
+
+
+def test_the_tables_are_made(host):
+    host.check_output(
+        "mariadb-install-db --user=mysql --auth-root-authentication-method=socket --skip-test-db"
+    )
+    assert host.file("/var/lib/mysql/mysql").is_directory
