@@ -17,10 +17,25 @@ check: setup
 test: check
 	.venv/bin/pytest tests/integration tests/browser tests/lab
 
+# What the role install-server takes from here: edeploy as it is, and its Python parts by hash.
+$(PARTS): setup
+	rm -rf $@ && mkdir -p $@/wheels
+	tar -c --sort=name --owner=0 --group=0 --numeric-owner --exclude=__pycache__ --exclude=$(PARTS) \
+		-f $@/edeploy.tar edeploy roles pxe hardware_specs docs setup.cfg README.md LICENSE
+	cp roles/install-server/requirements.lock $@/
+	.venv/bin/pip -q download --require-hashes --no-deps -r $@/requirements.lock -d $@/wheels
+
+roles: setup $(PARTS)
+	.venv/bin/edeploy role lint
+	.venv/bin/edeploy image build $(ROLES)
+	.venv/bin/edeploy role test $(ROLES)
+
 clean:
 	rm -rf .venv build
 
 # Needs uv. Hashes and versions only, no addresses.
 lock:
+	uv pip compile setup.cfg --generate-hashes --universal --python-version 3.11 \
+		--no-header --no-emit-index-url --no-emit-find-links -q -o roles/install-server/requirements.lock
 	uv pip compile setup.cfg --extra test --generate-hashes --universal --python-version 3.11 \
 		--no-header --no-emit-index-url --no-emit-find-links -q -o requirements.lock
