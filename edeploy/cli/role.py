@@ -102,6 +102,7 @@ def _facts(recipe: Recipe) -> dict[str, object]:
     return {
         "name": recipe.name,
         "roles": [part.role for part in recipe.parts],
+        "family": str(recipe.family),
         "suite": recipe.suite or None,
         "packages": list(recipe.packages),
         "kernel": recipe.kernel,

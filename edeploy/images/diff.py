@@ -158,7 +158,9 @@ def _owners(tree: Path) -> dict[bytes, str]:
             found[path[1:]] = package
             # Where folders are merged, packages may still say `/bin`.
             found[b"usr" + path] = package
-        prefix = f"{_INFO}/{listed.name.removesuffix('list')}".encode()
+        # The folder may be a link to where /usr has it.
+        home = listed.parent.resolve().relative_to(tree.resolve())
+        prefix = f"{home}/{listed.name.removesuffix('list')}".encode()
         for kind in (b"list", b"md5sums", b"postinst", b"prerm", b"postrm", b"preinst",
                      b"conffiles", b"triggers", b"shlibs", b"symbols", b"templates"):  # fmt: skip
             found[prefix + kind] = package

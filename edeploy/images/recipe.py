@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edeploy.errors import EdeployError
 from edeploy.images.owners import Owner, owner_above
-from edeploy.images.recipe_file import BadRecipe, Found, Repository, User, read_recipe_file
+from edeploy.images.recipe_file import BadRecipe, Family, Found, Repository, User, read_recipe_file
 from edeploy.names import BadName, checked, under
 from edeploy.yaml_nodes import Place
 
@@ -46,6 +46,7 @@ class Recipe:
     name: str
     parts: tuple[Part, ...]
     suite: str = ""
+    family: Family = Family.DEBIAN
     packages: tuple[str, ...] = ()
     repositories: tuple[Repository, ...] = ()
     enable: tuple[str, ...] = ()
@@ -155,7 +156,7 @@ class _Merged:
         self.whole: dict[str, tuple[str, Place]] = {
             key: found.values[key]
             for _, found in line
-            for key in ("suite", "kernel")
+            for key in ("suite", "kernel", "family")
             if key in found.values
         }
         self.parts: list[Part] = []
@@ -228,6 +229,7 @@ class _Merged:
             name=name,
             parts=tuple(self.parts),
             suite=self.whole["suite"][0] if "suite" in self.whole else "",
+            family=Family(self.whole["family"][0]) if "family" in self.whole else Family.DEBIAN,
             packages=tuple(self.packages),
             repositories=tuple(self.repositories),
             enable=tuple(self._units("enable")),

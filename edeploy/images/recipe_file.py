@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import StrEnum
 from pathlib import Path
 
 import yaml
@@ -13,8 +14,10 @@ from edeploy.images.owners import Owner
 from edeploy.names import BadName, under
 from edeploy.yaml_nodes import BadYaml, Place, list_of, mapping, pairs, read_yaml, text
 
-_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]+(:[a-z0-9]+)?\Z")
-_SUITE = re.compile(r"[a-z][a-z0-9-]*\Z")
+# RPM's names have capitals and `_` as well.
+_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]+(:[a-z0-9]+)?\Z")
+_FAMILY = re.compile(r"(debian|rpm)\Z")
+_SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|path|target|mount)\Z")
 _ACCOUNT = re.compile(r"[a-z_][a-z0-9_-]{0,31}\Z")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
@@ -23,6 +26,13 @@ _ID = re.compile(r"[0-9]{1,9}\Z")
 _PATH = re.compile(r"/[^\s:]*\Z")
 # A shell in the initramfs reads these.
 _OWNED = re.compile(r"(/(?!\.\.?(/|\Z))[A-Za-z0-9_.@+-]+)+\Z")
+
+
+class Family(StrEnum):
+    """Distributions whose packages are handled alike."""
+
+    DEBIAN = "debian"
+    RPM = "rpm"
 
 
 class BadRecipe(BadYaml):
@@ -74,6 +84,7 @@ def read_recipe_file(path: Path) -> Found:
         "from": lambda node: found.parents.append(_role(path, node)),
         "with": lambda node: _mixins(found, node),
         "suite": lambda node: _value(found, "suite", node, _SUITE),
+        "family": lambda node: _value(found, "family", node, _FAMILY),
         "kernel": lambda node: _value(found, "kernel", node, _PACKAGE),
         "files": lambda node: _value(found, "files", node, None),
         "script": lambda node: _value(found, "script", node, None),

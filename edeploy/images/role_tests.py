@@ -85,7 +85,7 @@ def _pytest(tree: Path, folders: Sequence[str]) -> list[str]:
     return [
         sys.executable, "-m", "pytest", "-q", "--tb=short", "-p", "testinfra.plugin",
         "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir=/", "-c", "/dev/null",
-        f"--hosts=chroot://{tree}", *folders,
+        "--connection=chroot", f"--hosts={tree}", *folders,
     ]
     # fmt: on
 

@@ -19,6 +19,7 @@ from edeploy.images.nodepack import node_bytes
 from edeploy.images.build.role_files import early_files, file_digest, overlay_files
 from edeploy.images.packages.plan import Plan
 from edeploy.images.recipe import Recipe
+from edeploy.images.recipe_file import Family
 
 # The steps of a build are an ingredient like the recipe: these modules hold them.
 _BOTH = ("build/bench.py",
@@ -32,6 +33,7 @@ _BOTH = ("build/bench.py",
     "build/shared_tree.py",
 )
 _PACKAGES = (*_BOTH, "packages/debian.py", "build/initramfs.py")
+_RPMS = (*_BOTH, "packages/rpm.py", "packages/debian.py")
 _SETUP = (*_BOTH, "build/initramfs.py", "build/role_setup.py", "owners.py")
 
 
@@ -43,10 +45,10 @@ def of_packages(
         "parent": parent,
         "suite": suite,
         "architecture": architecture(),
-        "steps": _steps(_PACKAGES),
+        "steps": _steps(_RPMS if recipe.family is Family.RPM else _PACKAGES),
         "sources": _digest("".join(source.stanza() for source in sources).encode()),
     }
-    if not parent:
+    if not parent and recipe.family is Family.DEBIAN:
         found["mmdebstrap"] = _program("mmdebstrap")
     for name in request_of(recipe):
         found[f"request {name}"] = "yes"
@@ -74,8 +76,9 @@ def of_setup(recipe: Recipe, parent: str) -> dict[str, str]:
     if part.script:
         found["script"] = file_digest(part.script)
         # It may read whatever else is in its role's folder.
+        others = [folder for folder in (part.files, part.tests) if folder]
         for source in sorted(part.folder.rglob("*")):
-            if part.files is None or not source.is_relative_to(part.files):
+            if not any(source.is_relative_to(folder) for folder in others):
                 name = _name(str(source.relative_to(part.folder)))
                 found[f"beside the script: {name}"] = file_digest(source)
         for name, value in recipe.variables.items():

@@ -26,8 +26,8 @@ from edeploy.images.build.shared_tree import make_tree
 from edeploy.images.ids import Ids
 from edeploy.images.manifest import Entry
 from edeploy.images.objects import Objects
-from edeploy.images.packages import debian
 from edeploy.images.packages.debian import Mirrors, Repo
+from edeploy.images.packages.family import family_of, packages_text
 from edeploy.images.packages.plan import parse_plan
 from edeploy.images.recipe import line_of, load_recipe
 from edeploy.run import ProgramFailed, ProgramMissing, run
@@ -113,8 +113,8 @@ def _make(job: Job, on_step: Callable[[str], None]) -> None:
         try:
             if job.kind is Kind.PACKAGES:
                 plan = parse_plan((folder / PLAN).read_text(encoding="utf-8"))
-                sources = debian.sources_of(recipe, job.suite, Mirrors(**job.mirrors))
-                debian.install(recipe, job.suite, bench, Repo(folder / REPO, plan), sources)
+                family = family_of(recipe, job.suite, Mirrors(**job.mirrors), folder)
+                family.install(bench, Repo(folder / REPO, plan))
             else:
                 role_setup.set_up(recipe, bench, on_step)
             settle_ids(recipe, bench, Ids(Path(job.ids)))
@@ -122,7 +122,7 @@ def _make(job: Job, on_step: Callable[[str], None]) -> None:
             bench.log.replace(folder / "log")
         seal(bench.tree, job.epoch, own=bench.upper)
         entries = entries_of(bench, below)
-        atomic.write(folder / "packages", debian.packages_text(bench.tree))
+        atomic.write(folder / "packages", packages_text(bench.tree))
     make_tree(entries, folder / "tree", find=Origins(bench).source, objects=Objects(Path(job.objects)))
     atomic.write(folder / "manifest", manifest.dump(entries))
     for rest in (bench_folder, folder / REPO):

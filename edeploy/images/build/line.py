@@ -18,9 +18,9 @@ from edeploy.images.build.layer_process import PLAN, REPO, Job
 from edeploy.images.build.layers import About, Kind, Layer, Layers, ingredients_text, key_of
 from edeploy.images.build.role_files import early_files, file_digest
 from edeploy.images.packages import debian
-from edeploy.images.packages.apt import Apt
 from edeploy.images.packages.debian import Mirrors
-from edeploy.images.packages.plan import Plan, built_at, parse_plan
+from edeploy.images.packages.family import Family, family_of
+from edeploy.images.packages.plan import Plan, parse_plan
 from edeploy.images.packages.pool import Pool
 from edeploy.images.recipe import Recipe, line_of, load_recipe
 from edeploy.images.store import Store
@@ -68,9 +68,9 @@ class Line:
         return found
 
     def _packages(self, recipe: Recipe, below: Layer | None) -> Layer:
-        sources = debian.sources_of(recipe, self._suite, self._settings.mirrors)
-        apt = Apt(self._store.apt, sources, self._settings.mirrors.auth)
-        plan = self._plan(recipe, apt, below)
+        family = family_of(recipe, self._suite, self._settings.mirrors, self._store.apt)
+        sources = family.sources
+        plan = self._plan(recipe, family, below)
 
         def inputs(now: Recipe) -> dict[str, str]:
             key = below.key if below else ""
@@ -80,14 +80,13 @@ class Line:
             size = sum(each.size for each in plan.packages if not self._pool.has(each))
             if size:
                 self._on_step(f"{recipe.name}: downloading {size / 1e6:.1f} MB of packages")
-                apt.fetch(plan, self._pool)
+                family.fetch(plan, self._pool)
             self._on_step(f"{recipe.name}: installing {len(plan.packages)} packages")
             repo = folder / REPO
             repo.mkdir()
-            files = [self._pool.lay_out(package, repo) for package in plan.packages]
-            atomic.write(repo / "Packages", plan.index())
+            built = family.lay_out(plan, self._pool, repo)
             atomic.write(folder / PLAN, plan.text())
-            return max(built_at(files), below.about().epoch if below else 0)
+            return max(built, below.about().epoch if below else 0)
 
         return self._layer(recipe, Kind.PACKAGES, below, inputs, prepare)
 
@@ -160,14 +159,14 @@ class Line:
         leaf = load_recipe(self._leaf.parts[-1].folder.parent, self._leaf.name)
         return next(each for each in line_of(leaf) if each.name == recipe.name)
 
-    def _plan(self, recipe: Recipe, apt: Apt, below: Layer | None) -> Plan:
+    def _plan(self, recipe: Recipe, family: Family, below: Layer | None) -> Plan:
         """What apt worked out, once for each state of what it goes by."""
         request = debian.request_of(recipe)
         if below and not request:
             return Plan()
         goes_by = {
             "parent": below.key if below else "",
-            "state": apt.state(ask=not self._settings.offline),
+            "state": family.state(ask=not self._settings.offline),
             **{f"request {number}": name for number, name in enumerate(request)},
             **{path: file_digest(file) for path, file in early_files(recipe.parts[-1]).items()},
         }
@@ -175,7 +174,7 @@ class Line:
         if path.is_file():
             return parse_plan(path.read_text(encoding="utf-8"))
         self._on_step(f"{recipe.name}: choosing packages")
-        plan = debian.plan_of(recipe, self._suite, apt, below.tree if below else None)
+        plan = family.plan(below.tree if below else None)
         self._store.plans.mkdir(parents=True, exist_ok=True)
         atomic.write(path, plan.text())
         return plan

@@ -60,6 +60,8 @@ def set_up(recipe: Recipe, bench: Bench, on_step: Callable[[str], None]) -> None
 
 
 def _add_node(tree: Path) -> None:
+    for path in (NODE, NODE_UNIT):
+        under(tree, str(Path(path).parent)).mkdir(parents=True, exist_ok=True)
     pack_node(under(tree, str(Path(NODE).parent)) / Path(NODE).name)
     atomic.write(under(tree, str(Path(NODE_UNIT).parent)) / Path(NODE_UNIT).name, _NODE_UNIT_TEXT)
 

@@ -7,6 +7,7 @@ import os
 import shutil
 import stat
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from edeploy.errors import EdeployError
@@ -64,7 +65,7 @@ def seal(tree: Path, epoch: int, *, own: Path | None = None) -> None:
     for pattern in _REMOVED:
         folder, _, names = pattern.rpartition("/")
         # A script may have left links: what they lead to outside the tree is not ours to clean.
-        for path in under(tree, folder).glob(names):
+        for path in _named(under(tree, folder), names):
             _remove(path)
     for name in _EMPTIED:
         folder_path = under(tree, name)
@@ -107,6 +108,12 @@ def _place_of_the_disk(tree: Path) -> None:
     if not place.is_dir():
         place.mkdir()
         place.chmod(0o755)
+
+
+def _named(folder: Path, names: str) -> list[Path]:
+    """What a glob fits, links that lead nowhere as well."""
+    there = folder.iterdir() if folder.is_dir() else ()
+    return [path for path in there if fnmatchcase(path.name, names)]
 
 
 def _remove(path: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edeploy.errors import EdeployError
+from edeploy.images.packages import rpm
 
 _LARGEST = 1 << 20
 # The head and a line of the key itself: programs and manuals have the head alone.
@@ -67,9 +68,11 @@ def _secret_in(path: bytes) -> str | None:
 
 
 def _packaged(tree: Path) -> Iterator[bytes]:
-    """The files of Debian's packages, as they were installed."""
+    """The files of packages, as they were installed."""
     for listed in (tree / "var/lib/dpkg/info").glob("*.list"):
         for path in listed.read_bytes().splitlines():
             yield path.lstrip(b"/")
             # Where folders are merged, packages may still say `/bin`.
             yield b"usr" + path
+    if rpm.is_rpm(tree):
+        yield from (path.lstrip(b"/") for path in rpm.files_of(tree))

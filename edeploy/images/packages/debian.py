@@ -127,7 +127,7 @@ def install(recipe: Recipe, suite: str, bench: Bench, repo: Repo, sources: list[
         _mmdebstrap(recipe, suite, bench, repo)
     else:
         before = installed(bench.tree)
-        _add_accounts(recipe, bench.tree)
+        add_accounts(recipe, bench.tree)
         if request_of(recipe):
             _apt_get(recipe, bench, repo)
         _check(before, bench.tree, repo.plan)
@@ -230,7 +230,8 @@ def _groups(users: Sequence[User]) -> str:
     return "".join(f"{name}:*:{gid}:\n" for name, gid in groups.items())
 
 
-def _add_accounts(recipe: Recipe, tree: Path) -> None:
+def add_accounts(recipe: Recipe, tree: Path) -> None:
+    """Add the accounts that the role brings. Raises EdeployError: the tree has the id already."""
     users = users_of(recipe)
     for name, text in (("passwd", _passwd(users)), ("group", _groups(users))):
         path = under(tree, "etc") / name

@@ -11,6 +11,7 @@ from edeploy.errors import EdeployError
 
 _FILENAME = re.compile(r"^Filename: .*$", re.MULTILINE)
 _REMOVED = "Removed:"
+RPM = ".rpm"
 _NEEDED = ("Package", "Version", "Architecture", "Size", "SHA256", "Filename")
 
 
@@ -31,13 +32,16 @@ class Package:
 
     @property
     def file_name(self) -> str:
-        """The name under which apt looks for the file in its cache."""
+        """The name under which apt looks for the file in its cache; an RPM's is its own."""
+        if self.stanza.endswith(RPM):
+            return self.stanza.rpartition("/")[2].rpartition(" ")[2]
         return f"{self.name}_{self.version.replace(':', '%3a')}_{self.architecture}.deb"
 
     @property
     def pool_name(self) -> str:
         """The name in the store's pool: two archives may give one version two contents."""
-        return f"{self.file_name.removesuffix('.deb')}_{self.sha256[:16]}.deb"
+        stem, dot, kind = self.file_name.rpartition(".")
+        return f"{stem}_{self.sha256[:16]}{dot}{kind}"
 
     @property
     def wanted(self) -> str:
@@ -77,6 +81,11 @@ def packages_of(stanzas: str) -> tuple[Package, ...]:
     """The packages of an index, by name. Raises BadPlan when one lacks a field."""
     found = [_package(stanza) for stanza in stanzas.strip().split("\n\n") if stanza.strip()]
     return tuple(sorted(found, key=lambda each: (each.name, each.architecture)))
+
+
+def stanza(**fields: str) -> str:
+    """Fields as an index has them; `Filename` is the last one."""
+    return "\n".join(f"{name}: {value}" for name, value in fields.items())
 
 
 def built_at(files: list[Path]) -> int:

@@ -27,7 +27,8 @@ def test_units_off_or_on_as_said(host):
 
 
 def _also(host, unit):
-    text = host.run(f"systemctl cat {unit}").stdout
+    folders = ("/etc/systemd/system", "/usr/lib/systemd/system")
+    text = host.run(f"cat {' '.join(f'{folder}/{unit}' for folder in folders)}").stdout
     return [name for line in text.splitlines() if line.startswith("Also=")
             for name in line.removeprefix("Also=").split()]  # fmt: skip
 
