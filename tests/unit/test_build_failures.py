@@ -98,7 +98,7 @@ def test_a_package_that_does_not_exist(
     repository.publish({"hello": "1.0", "apt": "3.0"})
     with pytest.raises(NoSuchPackage) as error:
         build_image(recipe, "1", store, settings)
-    assert "app/role.yaml:4:3: bookworm has no package 'other-one'" in str(error.value)
+    assert "app/role.yaml:4:5: bookworm has no package 'other-one'" in str(error.value)
     assert shown(store) == []
     assert_nothing_half_made(store)
 

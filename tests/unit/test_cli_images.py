@@ -11,6 +11,7 @@ from edeploy.cli.image import command as image
 from edeploy.cli.role import command as role
 from edeploy.errors import EdeployError
 from edeploy.images import archive, manifest, trees
+from edeploy.images.owners import TOP
 from edeploy.images.store import Record, Store, record_text
 
 
@@ -43,8 +44,8 @@ def call(group: object, *words: str | Path) -> Result:
 
 def test_role_show_names_the_line_of_each_part(roles: Path) -> None:
     shown = call(role, "show", "web", "--roles", roles)
-    assert f"package: a1    # {roles}/base/role.yaml:1\n" in shown.output
-    assert f"package: b1    # {roles}/web/role.yaml:2\n" in shown.output
+    assert f"package: a1    # {roles}/base/role.yaml:1:12\n" in shown.output
+    assert f"package: b1    # {roles}/web/role.yaml:2:12\n" in shown.output
     facts = json.loads(call(role, "show", "web", "--roles", roles, "--json").output)
     assert facts["packages"] == ["a1", "b1"] and facts["roles"] == ["base", "web"]
 
@@ -55,6 +56,7 @@ def test_role_ls(roles: Path) -> None:
 
 
 def test_role_lint_tells_every_mistake_once(roles: Path) -> None:
+    (roles / "base/role.yaml").write_text(f"paths: {{image: [{', '.join(TOP)}]}}\n")
     assert call(role, "lint", "--roles", roles).output == "2 roles, no mistakes\n"
     (roles / "base/role.yaml").write_text("pakages: [a1]\n")
     done = call(role, "lint", "--roles", roles)
