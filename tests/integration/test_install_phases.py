@@ -30,7 +30,7 @@ from edeploy.node.install.context import InstallContext, InstallJob, InstallStop
 from edeploy.node.install.disk import DiskInUse, NoDisk, fingerprint
 from edeploy.node.install.fetch import FetchFailed, fetch
 from edeploy.node.install.finish import finish
-from edeploy.node.install.image import NotTrusted
+from edeploy.node.install.trust import NotTrusted
 from edeploy.node.install.verify import NotTheImage, verify
 from edeploy.node.mounts import below, unmount_all
 from edeploy.run import ProgramFailed, run

@@ -22,8 +22,8 @@ from edeploy.node.follow import follow
 from edeploy.node.install import layout, places
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.disk import find_disk, fingerprint, refuse_if_used
-from edeploy.node.install.image import trusted_image
 from edeploy.node.install.partition import carry_out
+from edeploy.node.install.trust import trusted_image
 from edeploy.node.mounts import at, unmount_all
 
 _SECRET = re.compile(r"pass|secret|token|private|community", re.IGNORECASE)

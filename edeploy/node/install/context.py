@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Protocol
 
 from edeploy.errors import EdeployError
 from edeploy.images.signature import SIGNERS
+from edeploy.node.install.image import TrustedImage
 
 if TYPE_CHECKING:
     from edeploy.inventory.items import Report
     from edeploy.node.cmdline import Arguments
     from edeploy.node.http import Server
-    from edeploy.node.install.image import TrustedImage
 
 ROOT = Path("/chroot")
 
