@@ -14,13 +14,14 @@ def test_no_database_is_in_the_image(host):
 
 
 def test_configuration_parses(host):
-    said = host.check_output("mariadbd --user=mysql --print-defaults")
+    said = host.check_output("mariadbd --print-defaults")
     assert "--bind-address=127.0.0.1" in said
     assert host.run("mariadbd --user=mysql --help --verbose").rc == 0
 
 
 def test_the_tables_are_made(host):
     host.check_output(
-        "mariadb-install-db --user=mysql --auth-root-authentication-method=socket --skip-test-db"
+        "mariadb-install-db --force --user=mysql --skip-test-db"
+        " --auth-root-authentication-method=socket"
     )
     assert host.file("/var/lib/mysql/mysql").is_directory
