@@ -106,8 +106,8 @@ class _Kinds:
         if family in self._settled or count >= min_group:
             return ""
         return (
-            f"{count} of the {min_group} machines of its kind that are judged together have "
-            f"results; `edeploy health go {one.node}` judges without the others"
+            f"{count} of {min_group} of its kind have results, and are judged together; "
+            f"without more: edeploy health go {one.node}"
         )
 
 

@@ -65,7 +65,7 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         "last_seen": machine.last_seen,
         "reason": machine.failed_reason
         or _waits_for(machine)
-        or (test.reason if test else None)
+        or (test.reason if test and machine.state == State.REJECTED else None)
         or None,
         "hold": machine.hold,
         "disk_touched": machine.disk_touched,

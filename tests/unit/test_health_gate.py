@@ -57,7 +57,7 @@ def test_the_first_of_a_kind_wait_for_each_other() -> None:
     for count in range(1, 5):
         found = fates(*RACK[:count])
         assert {one.fate for one in found.values()} == {Fate.WAIT}
-        assert f"{count} of the 5" in found["m1"].why and "health go m1" in found["m1"].why
+        assert f"{count} of 5" in found["m1"].why and "health go m1" in found["m1"].why
     assert {one.fate for one in fates(*RACK).values()} == {Fate.PASS}
 
 
