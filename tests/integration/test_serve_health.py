@@ -146,7 +146,9 @@ def test_few_machines_and_an_operators_word(server: Server) -> None:
     machines = [Machine(server, 1), Machine(server, 2)]
     for machine in machines:
         assert machine.measure()["do"] == "wait"
-    assert "judges" in server.edeploy("watch", "--once", noun="health")
+    assert "quick" in server.edeploy("watch", "--once", noun="health")
+    waits = shown(server, "watch", noun="health")
+    assert all("health go" in str(test["reason"]) for test in waits)  # type: ignore[index]
     server.edeploy("go", "EDL0001", noun="health")
     for machine in machines:
         assert machine.until(lambda answer: answer["do"] != "wait")["do"] == "install"
