@@ -33,7 +33,7 @@ class HealthPolicy:
     measure at the same time, 0 for any number."""
 
     minutes: Mapping[str, int] = field(
-        default_factory=lambda: {_LAB: 5, _QUICK: 5, _FULL: 45, _BURN: 1500}
+        default_factory=lambda: {_LAB: 20, _QUICK: 20, _FULL: 45, _BURN: 1500}
     )
     network: Peer | None = None
     at_once: int = 0

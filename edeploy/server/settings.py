@@ -252,7 +252,12 @@ class HealthSettings:
         "Machines that may measure at the same time; 0: any number. In a lab 1: machines on one "
         "host would measure each other.",
     )
-    quick_minutes: int = setting(integer(1, MAX_MINUTES), 5, "One run of a `quick` or `lab` test.")
+    quick_minutes: int = setting(
+        integer(1, MAX_MINUTES),
+        20,
+        "One run of a `quick` or `lab` test; most of it is for waiting: one machine at a time "
+        "measures its network cards.",
+    )
     full_minutes: int = setting(
         integer(1, MAX_MINUTES), 45, "One run of a `full` test; it has three."
     )
