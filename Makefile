@@ -1,5 +1,5 @@
 # The two commands: `make demo` and `make test`. Each sets up what it needs (Debian 12 or 13, root).
-.PHONY: demo demo-ahc test check setup lock clean
+.PHONY: demo demo-ahc test test-all check setup lock clean
 
 setup:
 	./setup-machine
@@ -15,6 +15,10 @@ check: setup
 	.venv/bin/ruff check . && .venv/bin/ruff format --check . && .venv/bin/mypy && .venv/bin/pytest -q -n 2 tests/unit tests/property
 
 test: check
+	.venv/bin/pytest -m "not long" tests/integration tests/browser tests/lab
+
+# Everything, the racks that boot for ten minutes and more as well.
+test-all: check
 	.venv/bin/pytest tests/integration tests/browser tests/lab
 
 # What the role install-server takes from here: edeploy as it is, and its Python parts by hash.

@@ -75,7 +75,7 @@ def steps(packs: Sequence[Pack], have: Iterable[str]) -> list[Step]:
     `packs` lead from version to version, `have` are the SHA-256 of contents that are there.
     Raises BadPack: a content is in none of them, or the packs do not follow one another.
     """
-    for before, after in zip(packs, packs[1:]):  # noqa: B905
+    for before, after in zip(packs, packs[1:]):
         if before.head.new_sha256 != after.head.old_sha256:
             raise BadPack(
                 f"the pack to {before.head.new} and that from {after.head.old} have other"

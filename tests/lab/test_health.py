@@ -3,6 +3,7 @@
 import io
 from pathlib import Path
 
+import pytest
 from racks import CHECKOUT
 from rich.console import Console
 
@@ -12,6 +13,8 @@ from edeploy.lab.demo_ahc import HEALTH_RACK, SHEEP, demo_ahc
 from edeploy.lab.rack import load_rack
 
 
+@pytest.mark.long
+@pytest.mark.timeout(3600)
 def test_a_slow_disk_and_a_slow_card_are_rejected_and_the_others_installed(
     store: Store, place: Path
 ) -> None:

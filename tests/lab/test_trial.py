@@ -77,7 +77,13 @@ class Keyed:
     key: Path
 
 
-@pytest.fixture(scope="module", params=["ext4", "xfs"], ids=["bios-on-ext4", "bios-on-xfs"])
+RACKS = [
+    pytest.param("ext4", id="bios-on-ext4"),
+    pytest.param("xfs", id="bios-on-xfs", marks=pytest.mark.long),
+]
+
+
+@pytest.fixture(scope="module", params=RACKS)
 def rack(request: pytest.FixtureRequest, store: Store, place: Path) -> Iterator[Keyed]:
     """Both machines installed: BIOS with the root on ext4 and UEFI on xfs, or the other way."""
     folder = place / request.param
