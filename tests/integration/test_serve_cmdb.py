@@ -136,7 +136,7 @@ def test_what_an_old_installation_gave(server: Server, tmp_path: Path) -> None:
     (old / "db.cmdb").write_text("[{'ip': '1', 'used': 1}]")
     (old / "bad.cmdb").write_text("[{'ip': ]")
     bad = server.edeploy("import", str(old), noun="cmdb", code=1)
-    assert "1 of 3 files could not be read" in bad and "bad.cmdb:1:" in bad
+    assert "not read" in bad and "bad.cmdb:1:" in bad
     (old / "bad.cmdb").unlink()
     told = json.loads(server.edeploy("import", str(old), "--json", noun="cmdb"))
     assert [one["why"] for one in told["refused"]] == [
