@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import shutil
 import subprocess
 import sys
@@ -162,13 +163,15 @@ class Repository:
 
     def publish(self, month: int, chance: random.Random) -> int:
         """The state of this month (1, …); how many packages are new."""
-        files = sorted((self.root / "pool").iterdir())
-        changed = []
-        if month > 1:
-            changed = [path for path in files if chance.random() < 1 / 20
-                       or (month % 2 and path.name.startswith("linux-image-6"))]  # fmt: skip
-        for path in changed:
-            self._rebuild(path, month)
+        files = {package_of(path): path for path in sorted((self.root / "pool").iterdir())}
+        changed: list[str] = []
+        for group in groups(files) if month > 1 else []:
+            is_kernel = any(name.startswith("linux-image-6") for name in group)
+            if chance.random() < 1 / 20 or (is_kernel and month % 2):
+                versions = {name: field(files[name], "Version") for name in group}
+                for name in group:
+                    self._rebuild(files[name], month, versions)
+                changed += group
         index = subprocess.run(
             ["dpkg-scanpackages", "--multiversion", "pool"],
             cwd=self.root, check=True, capture_output=True, text=True,
@@ -177,18 +180,19 @@ class Repository:
             self._release(suite, index if suite in ("bookworm", "trixie") else "")
         return len(changed)
 
-    def _rebuild(self, path: Path, month: int) -> None:
-        """The package again, one version up, its programs, libraries and modules other ones."""
+    def _rebuild(self, path: Path, month: int, versions: dict[str, str]) -> None:
+        """The package again, one version up as those that it must fit, its programs, libraries
+        and modules other ones."""
         with tempfile.TemporaryDirectory(dir=self.root) as name:
             content = Path(name) / "content"
             quiet(["dpkg-deb", "-R", str(path), str(content)])
             control = content / "DEBIAN/control"
-            lines = control.read_text().splitlines()
-            version = next(line for line in lines if line.startswith("Version: "))
-            newer = f"{version.partition('+bench')[0]}+bench{month}"
-            control.write_text(
-                "\n".join(newer if line == version else line for line in lines) + "\n"
-            )
+            text = control.read_text()
+            for other, old in versions.items():
+                text = text.replace(f"{other} (= {old})", f"{other} (= {newer(old, month)})")
+            old = field(path, "Version")
+            text = text.replace(f"\nVersion: {old}\n", f"\nVersion: {newer(old, month)}\n")
+            control.write_text(text)
             for file in content.rglob("*"):
                 if file.is_file() and not file.is_symlink() and file.read_bytes()[:4] == b"\x7fELF":
                     with open(file, "ab") as stream:
@@ -217,6 +221,36 @@ class Repository:
 
     def _gpg(self, *words: str) -> None:
         quiet(["gpg", "--homedir", str(self._home), "--batch", "--quiet", *words])
+
+
+def newer(version: str, month: int) -> str:
+    """The version that a package has from this month on."""
+    return f"{version.partition('+bench')[0]}+bench{month}"
+
+
+def field(path: Path, name: str) -> str:
+    """A field of a package file's description."""
+    words = ["dpkg-deb", "-f", str(path), name]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def package_of(path: Path) -> str:
+    """The name of a package file's package."""
+    return path.name.partition("_")[0]
+
+
+def groups(files: dict[str, Path]) -> list[list[str]]:
+    """Packages that must have fitting versions (`name (= version)`) belong together."""
+    group = {name: {name} for name in files}
+    for name, path in files.items():
+        wanted = f"{field(path, 'Depends')}, {field(path, 'Pre-Depends')}"
+        for other in re.findall(r"([a-z0-9.+-]+) \(= ", wanted):
+            if other in files and group[other] is not group[name]:
+                group[name] |= group[other]
+                for member in group[other]:
+                    group[member] = group[name]
+    unique = {min(members): sorted(members) for members in group.values()}
+    return [unique[first] for first in sorted(unique)]
 
 
 def needed(store: Store) -> Plan:
