@@ -203,7 +203,7 @@ def serving_file(path: Path) -> Iterator[str]:
 
 
 def test_the_agent_starts_compiled_and_all_of_it_can_be_imported(made: Made) -> None:
-    out = run(["chroot", made.root, "/usr/sbin/edeploy-node", "version"]).out
+    out = run(["chroot", made.root, "/usr/sbin/edeploy-node", "--version"]).out
     assert out.strip() == __version__
     package = made.root / "usr/lib/edeploy"
     modules = [
