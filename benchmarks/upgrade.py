@@ -30,6 +30,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from edeploy import atomic
 from edeploy.images import manifest, trees
 from edeploy.images.edges.packing import End, write_pack
 from edeploy.images.packages.mirrors import debian_sources, host_suite
@@ -132,7 +133,6 @@ def client(url: str, tree: Path, target: Path, work: Path) -> None:
     from edeploy.node.upgrade.contents import Contents
     from edeploy.node.upgrade.partial import Partial
     from edeploy.node.upgrade.sharing import Sharing
-    from edeploy.node.upgrade.stage import sync_file_system
     from edeploy.node.upgrade.tree import Old, build
 
     with tempfile.TemporaryDirectory(dir=work) as folder:
@@ -149,7 +149,7 @@ def client(url: str, tree: Path, target: Path, work: Path) -> None:
             missing = build(target, found.new_entries, old, contents.restore).missing
             refuse(missing)
     refuse(trees.check(target, found.new_entries, workers=1))
-    sync_file_system(target)
+    atomic.sync_file_system(target)
 
 
 def refuse(found: Sequence[object]) -> None:

@@ -45,15 +45,6 @@ def together(path: Path) -> Iterator[None]:
         yield
 
 
-def is_free(path: Path) -> bool:
-    """Whether nobody holds the lock right now."""
-    try:
-        with open(path, "a+", encoding="ascii") as lock:
-            return _try(lock.fileno(), fcntl.LOCK_EX)
-    except FileNotFoundError:
-        return True
-
-
 def _try(handle: int, how: int) -> bool:
     try:
         fcntl.flock(handle, how | fcntl.LOCK_NB)

@@ -62,8 +62,6 @@ BENCH_TURN = 15 * 60.0
 BENCH_BUSY = 4.0
 # Whether a card reaches the server: a connection on a local network takes milliseconds.
 BENCH_REACH = 3.0
-# One program that tells a disk's, or the BMC's, health between two stages.
-BENCH_HEALTH = 20.0
 # A program that was killed and hangs in the kernel is left behind after this.
 BENCH_KILLED = 10.0
 # Where a test stands is good to know, and not worth a wait.

@@ -7,8 +7,6 @@ from pathlib import Path
 CMDLINE = Path("/proc/cmdline")
 ARGUMENT = "edeploy="
 TRIAL = "edeploy.trial"
-# Where the initramfs hook leaves the root file system of a version that lies in a folder of it.
-SYSROOT = Path("/sysroot")
 
 
 def booted(cmdline: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import fcntl
 import os
 import signal
 from pathlib import Path
+
+from edeploy import atomic
 
 # linux/fs.h: _IOWR('X', 119, int) and _IOWR('X', 120, int)
 FIFREEZE, FITHAW = 0xC0045877, 0xC0045878
@@ -20,12 +21,9 @@ def flush(folder: Path) -> None:
     file system stands still for that moment, so nothing may come between that touches it.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    libc = ctypes.CDLL(None, use_errno=True)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
-        if libc.syncfs(handle) != 0:
-            code = ctypes.get_errno()
-            raise OSError(code, os.strerror(code), str(folder))
+        atomic.sync_file_system(folder)
         try:
             fcntl.ioctl(handle, FIFREEZE, 0)
         except OSError as error:

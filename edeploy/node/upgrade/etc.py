@@ -65,6 +65,19 @@ def foresee(base: list[Entry], mine: Path, new: list[Entry]) -> Merge:
     return _decide(_things(base), _look(mine), _things(new))[0]
 
 
+def entries_of_etc(entries: list[Entry]) -> list[Entry]:
+    """What a manifest has in /etc, as the manifest of that folder would have it."""
+    root = [entry._replace(path=b".") for entry in entries if entry.path == ETC[:-1]]
+    return root + [
+        entry._replace(
+            path=entry.path[len(ETC) :],
+            links=entry.links[len(ETC) :] if entry.links.startswith(ETC) else b"",
+        )
+        for entry in entries
+        if entry.path.startswith(ETC)
+    ]
+
+
 def _decide(
     base: dict[bytes, Thing], mine: dict[bytes, Thing], new: dict[bytes, Thing]
 ) -> tuple[Merge, list[bytes]]:

@@ -6,7 +6,6 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edeploy.errors import EdeployError
 from edeploy.names import checked
 
 _ID = re.compile(
@@ -75,17 +74,6 @@ class Places:
         while f"{base}.{serial}" in taken:
             serial += 1
         return f"{base}.{serial}"
-
-
-def version_of(name: str) -> str:
-    """The version in `role-version.serial`, when the role is known to have no digit after `-`.
-
-    Raises EdeployError for what is no such name.
-    """
-    found = _ID.fullmatch(name)
-    if not found:
-        raise EdeployError(f"{name!r} is not the name of a deployed version")
-    return found["version"]
 
 
 def _inside(folder: Path) -> list[Path]:

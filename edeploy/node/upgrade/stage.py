@@ -7,7 +7,6 @@ tree that is not complete goes.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -25,7 +24,7 @@ from edeploy.images.ways import Edge, NoWay, leg, way
 from edeploy.node.http import Server
 from edeploy.node.upgrade import etc, source
 from edeploy.node.upgrade.contents import Contents
-from edeploy.node.upgrade.etc import ETC
+from edeploy.node.upgrade.etc import entries_of_etc
 from edeploy.node.upgrade.partial import Partial
 from edeploy.node.upgrade.places import Places
 from edeploy.node.upgrade.sharing import Sharing
@@ -122,7 +121,7 @@ def stage(job: Job, name: str) -> Staged:
     """
     work = job.places.stage(name)
     whole = build_whole(job, work)
-    pristine = keep_etc(whole.tree, work / "etc-base", whole.entries)
+    pristine = copy_etc(whole.tree / "etc", work / "etc-base", whole.entries)
     merged = etc.merge(job.current.pristine_etc, job.current.etc, pristine, whole.tree / "etc")
     _publish(job.places, name, work, whole)
     return Staged(name, job.wanted.version, merged, whole.received, whole.ways)
@@ -247,19 +246,17 @@ def _mend(job: Job, tree: Path, paths: list[bytes]) -> str:
 
 def _check(job: Job, tree: Path, entries: list[Entry], ways: list[str]) -> None:
     """Every path against the manifest; what differs is fetched once more by rsync."""
-    found = trees.check(tree, entries, on_progress=lambda done, total: None)
-    _put_folders(tree, entries, found)
-    files = _files_of(found, entries)
-    if files and job.wanted.rsync:
-        # Edited in the old version, and shared into this one.
-        for path in files:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(os.path.join(os.fsencode(tree), path))
-        ways.append(_mend(job, tree, files))
+    found = trees.check(tree, entries)
     if found:
+        files = _files_of(found, entries)
+        if files and job.wanted.rsync:
+            # Edited in the old version, and shared into this one.
+            for path in files:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(os.fsencode(tree), path))
+            ways.append(_mend(job, tree, files))
+        _settle_folders(tree, entries)
         found = trees.check(tree, entries)
-        _put_folders(tree, entries, found)
-        found = trees.check(tree, entries) if found else []
     if found:
         lines = [f"\n  | {difference}" for difference in found[:SHOWN]]
         more = f"\n  | and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
@@ -275,29 +272,21 @@ def _files_of(found: list[Difference], entries: list[Entry]) -> list[bytes]:
     return [entry.path for entry in entries if entry.type == "file" and quote(entry.path) in named]
 
 
-def _put_folders(tree: Path, entries: list[Entry], found: list[Difference]) -> None:
-    """Give folders whose time changed while others were put into them their time back."""
-    named = {difference.path for difference in found}
+def _settle_folders(tree: Path, entries: list[Entry]) -> None:
+    """Give folders the time back that they lost when files were put into them."""
     for entry in reversed(entries):
-        if entry.type == "dir" and quote(entry.path) in named:
-            path = os.path.join(os.fsencode(tree), entry.path)
-            if os.path.isdir(path):
-                os.utime(path, ns=(entry.time, entry.time))
+        path = os.path.join(os.fsencode(tree), entry.path)
+        if entry.type == "dir" and os.path.isdir(path):
+            os.utime(path, ns=(entry.time, entry.time))
 
 
-def keep_etc(tree: Path, place: Path, entries: list[Entry]) -> Path:
-    """Put /etc as the image has it to `place`, apart from the one that will be changed."""
-    shutil.rmtree(place, ignore_errors=True)
-    chosen = [
-        entry._replace(path=entry.path[len(ETC) :]) if entry.path != b"etc"
-        else entry._replace(path=b".")
-        for entry in entries
-        if entry.path == b"etc" or entry.path.startswith(ETC)
-    ]  # fmt: skip
-    old = Old(tree / "etc", tree / "etc", chosen, Sharing.COPY)
+def copy_etc(source: Path, place: Path, entries: list[Entry]) -> Path:
+    """Put a copy of `source`, which is /etc as an image with these entries has it, to `place`."""
+    chosen = entries_of_etc(entries)
+    old = Old(source, source, chosen, Sharing.COPY)
     built = build(_empty(place), chosen, old, lambda _sha256, _path: False)
     if built.missing:
-        raise NotTheImage(f"{tree}/etc: {shown(built.missing)} went away")
+        raise NotTheImage(f"{source}: {shown(built.missing)} went away")
     return place
 
 
@@ -310,7 +299,7 @@ def _publish(places: Places, name: str, work: Path, whole: Whole) -> None:
     with contextlib.suppress(FileNotFoundError):
         shutil.rmtree(places.etc_base(name))
     (work / "etc-base").rename(places.etc_base(name))
-    sync_file_system(places.top)
+    atomic.sync_file_system(places.top)
     (work / "tree").rename(places.tree(name))
     for folder in (places.tree(name), places.etc_base(name), places.manifest(name)):
         atomic.sync_folder(folder.parent)
@@ -347,17 +336,6 @@ def _check_space(folder: Path, needed: int) -> None:
             f"{folder}: {free / 1e6:.0f} MB are free, {needed * MARGIN / 1e6:.0f} MB are needed",
             "Make room, or remove a version that is not used: edeploy-node status lists them.",
         )
-
-
-def sync_file_system(folder: Path) -> None:
-    """Have all of the file system of `folder` on the disk. Raises OSError."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.syncfs(handle) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), str(folder))
-    finally:
-        os.close(handle)
 
 
 def versions(places: Places) -> Iterator[str]:

@@ -23,9 +23,9 @@ from edeploy.node.upgrade.stage import (
     Current,
     Job,
     Tell,
+    copy_etc,
     find_way,
     stage,
-    sync_file_system,
     versions,
 )
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
@@ -87,7 +87,7 @@ def arm(machine: Here, name: str, loader: Loader) -> None:
     state = read_state(places.state)
     put_shared(places.tree(name), machine.root, manifest.parse(places.manifest(name).read_bytes()))
     loader.prepare(bootable(places, state.good, state.before), state.good)
-    sync_file_system(places.top)
+    atomic.sync_file_system(places.top)
     loader.arm(name)
     write_state(places.state, replace(state, phase=Phase.ARMED, trial=name))
 
@@ -151,16 +151,9 @@ def merge_late(machine: Here) -> list[str]:
     now = current(machine)
     tree, pristine = places.tree(state.trial), places.etc_base(state.trial)
     work = tree.parent / f".etc-{state.trial}"
-    shutil.rmtree(work, ignore_errors=True)
-    entries = [
-        entry._replace(path=entry.path[4:] if entry.path != b"etc" else b".")
-        for entry in manifest.parse(places.manifest(state.trial).read_bytes())
-        if entry.path == b"etc" or entry.path.startswith(b"etc/")
-    ]
-    work.mkdir()
-    build(work, entries, Old(pristine, pristine, entries, Sharing.COPY), lambda _s, _p: False)
+    copy_etc(pristine, work, manifest.parse(places.manifest(state.trial).read_bytes()))
     merged = etc.merge(now.pristine_etc, now.etc, pristine, work)
-    sync_file_system(work)
+    atomic.sync_file_system(work)
     exchange(work, tree / "etc")
     atomic.sync_folder(tree)
     shutil.rmtree(work, ignore_errors=True)

@@ -103,11 +103,11 @@ def apply(journal: Journal, physical: Physical) -> None:
         elif action.do is Do.REMOVE:
             _take(path, kept)
         elif os.path.isdir(path):
-            shutil.copystat(os.path.join(journal.staged, action.path), path)
-            about = os.lstat(os.path.join(journal.staged, action.path))
+            staged = os.path.join(journal.staged, action.path)
+            about = os.lstat(staged)
             os.chown(path, about.st_uid, about.st_gid)
-            os.chmod(path, stat.S_IMODE(about.st_mode))
-            os.utime(path, ns=(about.st_mtime_ns, about.st_mtime_ns))
+            # Mode, time and attributes.
+            shutil.copystat(staged, path)
 
 
 def undo(journal: Journal, physical: Physical) -> None:

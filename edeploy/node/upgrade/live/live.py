@@ -31,9 +31,8 @@ from edeploy.node.upgrade.stage import (
     Tell,
     Whole,
     build_whole,
-    keep_etc,
+    copy_etc,
     keep_manifest,
-    sync_file_system,
 )
 from edeploy.node.upgrade.state import Phase, read_state
 from edeploy.node.upgrade.upgrade import NotNow
@@ -106,7 +105,7 @@ def rollback_live(machine: Here) -> str:
             raise NotNow("there is no live upgrade to take back", "Run: edeploy-node status")
         undo(journal, _physical(machine))
         _keep(machine, folder / "before", live.old)
-        sync_file_system(machine.places.top)
+        atomic.sync_file_system(machine.places.top)
         (folder / "live.json").unlink()
         atomic.sync_folder(folder)
         shutil.rmtree(folder)
@@ -125,14 +124,14 @@ def _prepare(machine: Here, version: str, folder: Path, tell: Tell) -> Live:
     job = Job(machine.places, machine.server, now, wanted, [edge], machine.signers, tell)
     work = machine.places.stage("live")
     whole = build_whole(job, work)
-    keep_etc(whole.tree, work / "etc-base", whole.entries)
+    copy_etc(whole.tree / "etc", work / "etc-base", whole.entries)
     _fetch_rules(machine, edge, now.role, work, wanted.allow_unsigned)
     todo = actions(whole.tree, machine.root, work / "exclude", work / "add_only")
     _keep_what_says_what(machine, now, whole, work)
     shutil.rmtree(folder, ignore_errors=True)
     work.rename(folder)
     begin(folder, todo, _physical(machine))
-    sync_file_system(machine.places.top)
+    atomic.sync_file_system(machine.places.top)
     return _note(folder, Live(now.version, version))
 
 
@@ -199,7 +198,7 @@ def _carry_out(machine: Here, folder: Path, live: Live) -> LiveDone:
         live = _note(folder, replace(live, pre=True, reboot=ended is Ended.REBOOT))
     if not live.applied:
         apply(journal, _physical(machine))
-        sync_file_system(machine.places.top)
+        atomic.sync_file_system(machine.places.top)
         _keep(machine, folder / "after", live.new)
         live = _note(folder, replace(live, applied=True))
     if not live.post:
