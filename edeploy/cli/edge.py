@@ -10,19 +10,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from edeploy.cli.image_sign import key_option
-from edeploy.cli.options import json_option
+from edeploy.cli.options import json_option, key_option, store_option
 from edeploy.images.edges.folder import HOOKS, Facts, edge_folder, edges, read_facts
 from edeploy.images.edges.make import Wishes, make_edge
 from edeploy.images.edges.packing import LEVEL
-from edeploy.images.store import DEFAULT_STORE, Store
+from edeploy.images.store import Store
 from edeploy.images.ways import leg, way
 
 SHOWN = 30
-store_option = click.option(
-    "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True,
-    help="folder of images",
-)  # fmt: skip
 
 
 @click.group()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from edeploy.cli.image_sign import key_option, sign_image
+from edeploy.cli.image_sign import sign_image
 from edeploy.cli.image_store import (
     diff,
     fsck,
@@ -14,10 +14,9 @@ from edeploy.cli.image_store import (
     ls,
     named,
     rm,
-    store_option,
     version_option,
 )
-from edeploy.cli.options import roles_option
+from edeploy.cli.options import key_option, roles_option, store_option
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import build_images
 from edeploy.images.build.line import Settings

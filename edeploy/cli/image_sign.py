@@ -6,26 +6,17 @@ from pathlib import Path
 
 import click
 
+from edeploy.cli.options import key_option, store_option
 from edeploy.images.build.image import DEFAULT_VERSION
 from edeploy.images.signature import sign
-from edeploy.images.store import DEFAULT_STORE, Store
+from edeploy.images.store import Store
 from edeploy.images.verify import refuse_damaged
-
-key_option = click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    envvar="EDEPLOY_SIGNING_KEY",
-    help="OpenSSH key to sign with: a private key, or the .pub of one that the SSH agent has",
-)
 
 
 @click.command(name="sign")
 @click.argument("roles", metavar="ROLE...", nargs=-1, required=True)
 @click.option("--version", default=DEFAULT_VERSION, show_default=True)
-@click.option(
-    "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True,
-    help="folder of images",
-)  # fmt: skip
+@store_option
 @key_option
 def sign_image(roles: tuple[str, ...], version: str, store: Path, key: Path | None) -> None:
     """Sign the manifest of each ROLE, and so every file of its image.

@@ -10,22 +10,15 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from edeploy.cli.options import json_option
+from edeploy.cli.options import json_option, store_option
 from edeploy.errors import EdeployError
 from edeploy.images import diff as differences
 from edeploy.images.build.image import DEFAULT_VERSION
 from edeploy.images.fsck import check_store
 from edeploy.images.removal import clear, remove
 from edeploy.images.sizes import Sizes, tree_sizes
-from edeploy.images.store import DEFAULT_STORE, Image, Store
+from edeploy.images.store import Image, Store
 
-store_option = click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_STORE,
-    show_default=True,
-    help="folder of images",
-)
 version_option = click.option("--version", default=DEFAULT_VERSION, show_default=True)
 
 

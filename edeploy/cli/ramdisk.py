@@ -7,8 +7,9 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from edeploy.cli.options import store_option
 from edeploy.images.ramdisk import build_ramdisk
-from edeploy.images.store import DEFAULT_STORE, Store
+from edeploy.images.store import Store
 
 SHIPPED = Path(__file__).resolve().parents[2] / "pxe"
 
@@ -24,10 +25,7 @@ def command() -> None:
     "--kernel", default="cloud", show_default=True,
     help="cloud (virtual machines) or generic (real servers)",
 )  # fmt: skip
-@click.option(
-    "--store", type=click.Path(path_type=Path), default=DEFAULT_STORE, show_default=True,
-    help="folder of images",
-)  # fmt: skip
+@store_option
 @click.option(
     "--recipe", type=click.Path(path_type=Path), default=SHIPPED, show_default=True,
     help="folder with ramdisk.yaml and files/",

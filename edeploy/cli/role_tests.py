@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from edeploy.cli.image_store import store_option, version_option
-from edeploy.cli.options import roles_option
+from edeploy.cli.image_store import version_option
+from edeploy.cli.options import roles_option, store_option
 from edeploy.images.recipe import load_recipe
 from edeploy.images.role_tests import run_tests_of
 from edeploy.images.store import Store

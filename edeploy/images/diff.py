@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from edeploy.images import manifest
+from edeploy.images import changes, manifest
 from edeploy.images.manifest import Entry, quote
 from edeploy.images.store import Image
 
@@ -58,19 +58,17 @@ class Diff:
 def compare(old: Image, new: Image) -> Diff:
     """From `old` to `new`. Raises BadManifest, EdeployError, OSError."""
     before, after = _entries(old), _entries(new)
-    packages = _packages(old), _packages(new)
+    packages = changes.compare(
+        *(image.packages.read_text(encoding="utf-8") for image in (old, new))
+    )
     paths = _changed_paths(before, after)
     owners = {**_owners(old.tree), **_owners(new.tree)}
     files = _by_package(paths, before, after, owners)
     records = old.record(), new.record()
     return Diff(
-        added={name: packages[1][name] for name in sorted(packages[1].keys() - packages[0])},
-        removed={name: packages[0][name] for name in sorted(packages[0].keys() - packages[1])},
-        changed={
-            name: (packages[0][name], packages[1][name])
-            for name in sorted(packages[0].keys() & packages[1])
-            if packages[0][name] != packages[1][name]
-        },
+        added=packages.added,
+        removed=packages.removed,
+        changed=packages.changed,
         files=files,
         loose=[quote(path) for path in paths if path not in owners],
         accounts=list(_accounts(old.tree, new.tree)),
@@ -103,11 +101,6 @@ def lines(diff: Diff) -> Iterator[str]:
 
 def _entries(image: Image) -> dict[bytes, Entry]:
     return {entry.path: entry for entry in manifest.parse(image.manifest.read_bytes())}
-
-
-def _packages(image: Image) -> dict[str, str]:
-    rows = (line.split("\t") for line in image.packages.read_text(encoding="utf-8").splitlines())
-    return {name: version for name, version, _ in rows}
 
 
 def _changed_paths(before: Mapping[bytes, Entry], after: Mapping[bytes, Entry]) -> list[bytes]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Callable, Optional
 
 from edeploy import __version__
 from edeploy.errors import EdeployError
+from edeploy.node.upgrade.help import HELP
 
 if TYPE_CHECKING:
     from edeploy.node.console import Console
@@ -146,21 +147,9 @@ _COMMANDS = {
     "health": health,
     "trial-overdue": trial_overdue,
 }
+
+
 # Those of edeploy/node/upgrade/verbs.py, which is slow to import.
-_VERBS = {
-    "list": "versions of this role on the server",
-    "test-upgrade": "what an upgrade would do",
-    "upgrade": "become another version",
-    "rollback": "go back to the version before",
-    "verify": "compare every file with the image",
-    "status": "which versions are here, and how far an upgrade is",
-    "version": "print the version that runs",
-    "role": "print the role",
-    "profile": "print the profile",
-    "etc-late": "at shutdown: bring late edits of /etc along",
-}
-
-
 def _parse(words: Sequence[str]) -> Callable[[], int]:
     import argparse
 
@@ -175,10 +164,10 @@ def _parse(words: Sequence[str]) -> Callable[[], int]:
     commands.add_parser("health", help="confirm a version on trial, or restart")
     commands.add_parser("trial-overdue", help="give up a trial that came to no end")
     parser.add_argument("--version", action="version", version=__version__)
-    for name, text in _VERBS.items():
+    for name, text in HELP.items():
         commands.add_parser(name, help=text, add_help=False)
     found, rest = parser.parse_known_args(words)
-    if found.command in _VERBS:
+    if found.command in HELP:
         return functools.partial(verb, words)
     if rest:
         parser.error(f"unknown arguments: {' '.join(rest)}")

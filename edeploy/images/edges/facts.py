@@ -5,20 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from edeploy.images.changes import Packages
 from edeploy.images.manifest import Entry
 
 _KERNEL = re.compile(rb"boot/vmlinuz-([^/]+)\Z")
 # Packages whose new version runs only after a boot: everything uses them, or they are process 1.
 _NEEDS_BOOT = ("libc6", "glibc", "systemd", "dbus", "dbus-daemon")
-
-
-@dataclass(frozen=True)
-class Packages:
-    """Names with versions; of those that changed the old and the new one."""
-
-    added: dict[str, str]
-    removed: dict[str, str]
-    changed: dict[str, tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -29,20 +21,6 @@ class Files:
     removed: int
     changed: int
     new_bytes: int
-
-
-def packages(old: str, new: str) -> Packages:
-    """From two lists as beside images: name, version and architecture between tabs."""
-    before, after = _versions(old), _versions(new)
-    return Packages(
-        added={name: after[name] for name in sorted(after.keys() - before.keys())},
-        removed={name: before[name] for name in sorted(before.keys() - after.keys())},
-        changed={
-            name: (before[name], after[name])
-            for name in sorted(before.keys() & after.keys())
-            if before[name] != after[name]
-        },
-    )
 
 
 def files(old: list[Entry], new: list[Entry]) -> Files:
@@ -69,11 +47,6 @@ def reboot(old: list[Entry], new: list[Entry], changes: Packages) -> str:
         was, is_now = changes.changed[named[0]]
         return f"{named[0]} {was} becomes {is_now}"
     return ""
-
-
-def _versions(text: str) -> dict[str, str]:
-    rows = [line.split("\t") for line in text.splitlines() if line]
-    return {row[0]: row[1] for row in rows if len(row) > 1}
 
 
 def _kernels(entries: list[Entry]) -> dict[str, str]:

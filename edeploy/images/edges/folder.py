@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edeploy.errors import EdeployError
-from edeploy.images.edges.facts import Files, Packages
+from edeploy.images.changes import Packages
+from edeploy.images.edges.facts import Files
 from edeploy.images.ways import Edge
 from edeploy.names import checked
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
-from edeploy.images import manifest, rules
+from edeploy.images import changes, manifest, rules
 from edeploy.images.edges import facts
 from edeploy.images.edges.folder import HOOKS, Facts, edge_folder, facts_text
 from edeploy.images.edges.packing import LEVEL, End, write_pack
@@ -81,7 +81,7 @@ def make_edge(
             out.flush()
             os.fsync(out.fileno())
         entries = manifest.parse(before.manifest), manifest.parse(after.manifest)
-        packages = facts.packages(ends[0].packages.read_text(), ends[1].packages.read_text())
+        packages = changes.compare(ends[0].packages.read_text(), ends[1].packages.read_text())
         made = Facts(
             role=role,
             old=old,

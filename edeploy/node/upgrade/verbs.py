@@ -16,6 +16,7 @@ from edeploy.images.ways import NoWay, way
 from edeploy.node.boot import loader_of
 from edeploy.node.upgrade import source
 from edeploy.node.upgrade.drift import STATE, Cause, Drift, drift
+from edeploy.node.upgrade.help import HELP
 from edeploy.node.upgrade.here import Here, here
 from edeploy.node.upgrade.here import manifest_of_running as manifest_of
 from edeploy.node.upgrade.live.live import live_folder, read_live, rollback_live, upgrade_live
@@ -258,25 +259,25 @@ def _one(name: str) -> Callable[[Here, argparse.Namespace], int]:
     return show
 
 
-VERBS: dict[str, tuple[Callable[[Here, argparse.Namespace], int], str]] = {
-    "list": (_list, "versions of this role on the server, and what they cost"),
-    "test-upgrade": (_test, "what `upgrade VERSION` would do"),
-    "upgrade": (_upgrade, "make VERSION complete; the next boot tries it"),
-    "rollback": (_rollback, "back to the version before"),
-    "verify": (_verify, "compare every file with the image"),
-    "status": (_status, "which versions are here, and how far an upgrade is"),
-    "version": (_one("version"), "the version that runs"),
-    "role": (_one("role"), "the role"),
-    "profile": (_one("profile"), "the profile that the installation used"),
-    "etc-late": (_late, "at shutdown: bring late edits of /etc into the next version"),
+VERBS: dict[str, Callable[[Here, argparse.Namespace], int]] = {
+    "list": _list,
+    "test-upgrade": _test,
+    "upgrade": _upgrade,
+    "rollback": _rollback,
+    "verify": _verify,
+    "status": _status,
+    "version": _one("version"),
+    "role": _one("role"),
+    "profile": _one("profile"),
+    "etc-late": _late,
 }
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="edeploy-node")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name, (verb, text) in VERBS.items():
-        command = commands.add_parser(name, help=text)
+    for name, verb in VERBS.items():
+        command = commands.add_parser(name, help=HELP[name])
         command.add_argument("--json", action="store_true", help="print one JSON document")
         command.set_defaults(verb=verb)
         if name in ("upgrade", "test-upgrade"):
