@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edeploy.health import explain, findings, floors, modes, robust
+from edeploy.health import explain, findings, floors, links, modes, robust
 from edeploy.health.causes import Cause, cause
 from edeploy.health.cohorts import Cohorts, blocks, cohorts
 from edeploy.health.comparison import Comparison, compare
@@ -152,6 +152,7 @@ def _findings(
         ),
         *findings.parts(evidence, groups, found, by_cohort),
         *findings.errors(evidence),
+        *links.degraded(evidence, groups),
         *findings.missing(evidence, judged),
         *(
             Finding(broken.machine, broken.verdict, broken.component, said=broken.said)

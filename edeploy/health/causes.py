@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from edeploy.health.evidence import Evidence
+from edeploy.health.evidence import Evidence, Link
 from edeploy.health.findings import Finding
 from edeploy.health.groups import Difference
 from edeploy.health.measurements import Component
@@ -53,6 +53,8 @@ def cause(
     facts that differ."""
     if finding.difference is not None:
         return _of_parts(finding.difference, finding, evidence)
+    if finding.link is not None:
+        return _of_link(finding.link, finding.verdict)
     if finding.verdict is Verdict.NO_DATA:
         return Cause("the test did not run, was ended, or its result was lost", _AGAIN)
     if finding.comparison is None:
@@ -82,6 +84,22 @@ def _of_parts(difference: Difference, finding: Finding, evidence: Evidence) -> C
         where = f" (empty here and filled in its peers: {slots})" if slots else ""
         return Cause(likely + where, "fit or reseat the missing memory modules, then test again")
     return Cause(likely, "find out what is missing or not seen, then test again")
+
+
+def _of_link(link: Link, verdict: Verdict) -> Cause:
+    if verdict is Verdict.WATCH:
+        return Cause(
+            "a slot or port that is made so, or a setting", "see once whether it is meant to be so"
+        )
+    if link.component is Component.NETWORK and not link.name.startswith("pcie"):
+        return Cause(
+            "a bad cable or transceiver, or a setting of the switch port",
+            "compare the settings of both ends, change the cable, then test again",
+        )
+    return Cause(
+        "a card or riser that sits badly, a slot with fewer lanes, or a BIOS setting of that slot",
+        "reseat the card, compare its slot and the BIOS with a good machine, then test again",
+    )
 
 
 def _empty_slots(difference: Difference, machine: int, evidence: Evidence) -> str:

@@ -16,7 +16,7 @@ from edeploy.health.evidence import (
     Trace,
     clean,
 )
-from edeploy.health.measurements import Better
+from edeploy.health.measurements import Better, Component
 from edeploy.health.reports import Reports
 from edeploy.inventory.items import BadReport, parse_report
 
@@ -185,7 +185,14 @@ def _missing(stages: list[Object]) -> tuple[str, ...]:
 
 
 def _link(about: Object) -> Link:
-    return Link(_text(about.get("name")), _text(about.get("now")), _text(about.get("can")))
+    name, word = _text(about.get("name")), _text(about.get("component"))
+    return Link(
+        name=name,
+        now=_text(about.get("now")),
+        can=_text(about.get("can")),
+        component=next((part for part in Component if part.value == word), Component.OTHER),
+        both_ends=about.get("both_ends") is not False,
+    )
 
 
 def _counter(about: Object) -> CounterChange:

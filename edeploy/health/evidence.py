@@ -39,11 +39,14 @@ class Trace:
 
 @dataclass(frozen=True)
 class Link:
-    """A PCIe, network or disk link: what it runs at, and what both ends can do."""
+    """A PCIe or network link: what it runs at, and what both its ends can do, or as far as is
+    known (`both_ends` is False then) the machine's own."""
 
     name: str
     now: str
     can: str
+    component: Component = Component.OTHER
+    both_ends: bool = True
 
 
 @dataclass(frozen=True)

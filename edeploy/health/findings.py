@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from edeploy.health.cohorts import Cohorts
 from edeploy.health.comparison import Comparison, compare, compare_with
-from edeploy.health.evidence import Evidence
+from edeploy.health.evidence import Evidence, Link
 from edeploy.health.groups import Difference, Groups
 from edeploy.health.judge import Judged
 from edeploy.health.measurements import Component
@@ -42,7 +43,8 @@ class Finding:
     """One thing about one machine (its index). What does not apply is None or empty.
 
     `against_norm` are the figures of a machine with other parts beside those of the usual parts;
-    `said` is the whole finding where it is no comparison: a missing result, a hard error.
+    `link` is one below what it can do; `said` is the whole finding where it is no comparison: a
+    missing result, a hard error, a link.
     """
 
     machine: int
@@ -53,15 +55,19 @@ class Finding:
     mode: Mode | None = None
     against_norm: tuple[Comparison, ...] = ()
     siblings: Siblings | None = None
+    link: Link | None = None
     said: str = ""
 
     @property
     def rank(self) -> tuple[int, float, str]:
         """Sorts findings, the gravest first."""
         told = self.comparison
-        excess = max(told.excess, _worst_run(told)) if told else 0.0
-        hard = self.verdict is Verdict.FAIL and told is None
-        return -self.verdict, -math.inf if hard else -excess, told.metric if told else self.said
+        if told is not None:
+            return -self.verdict, -max(told.excess, _worst_run(told)), told.metric
+        # Hard errors first of all, then links: both are behind what is slow.
+        hard = self.verdict is Verdict.FAIL and self.link is None
+        weight = math.inf if hard else sys.float_info.max if self.link else 0.0
+        return -self.verdict, -weight, self.said
 
 
 def speed(judged: Judged, number: int, modes: Mapping[tuple[int, str], Mode]) -> Iterator[Finding]:

@@ -133,18 +133,20 @@ def _decide(one: Tested, judgement: Judgement, analysis: Analysis, waits: str) -
 
 
 def _is_hard(finding: Finding) -> bool:
-    """A wrong result or a failing part: neither peers nor further runs can change it."""
+    """A wrong result or a failing part: neither peers nor further runs can change it. (Of a link
+    that is slow, peers may show that their kind is built so.)"""
     return (
         finding.verdict is Verdict.FAIL
         and finding.comparison is None
         and finding.difference is None
+        and finding.link is None
     )
 
 
 def _may_be_noise(finding: Finding) -> bool:
-    """Whether more runs could tell more; missing parts stay missing."""
+    """Whether more runs could tell more; missing parts stay missing, and links as they are."""
     return finding.verdict in _SUSPECT or (
-        finding.verdict is Verdict.FAIL and finding.difference is None
+        finding.verdict is Verdict.FAIL and finding.difference is None and finding.link is None
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 Document = Mapping[str, object]
 
 _ADDED_UP = ("results", "counters", "commands")
-_OF_THE_LAST = ("warnings", "links", "traces")
+_OF_THE_LAST = ("warnings", "traces")
 
 
 def merged(rounds: Sequence[Document]) -> Document:
@@ -26,7 +26,20 @@ def merged(rounds: Sequence[Document]) -> Document:
     errors = [error for document in rounds for error in _list(document, "errors")]
     found["errors"] = list(dict.fromkeys(map(str, errors)))
     found["stages"] = _stages(rounds)
+    found["links"] = _links(rounds)
     return found
+
+
+def _links(rounds: Sequence[Document]) -> list[object]:
+    """Each link at its best: one may rest while other parts are measured again."""
+    best: dict[str, Mapping[str, object]] = {}
+    for link in (link for document in rounds for link in _list(document, "links")):
+        if isinstance(link, Mapping):
+            name = str(link.get("name"))
+            known = best.get(name)
+            if known is None or known.get("now") != known.get("can"):
+                best[name] = link
+    return list(best.values())
 
 
 def _stages(rounds: Sequence[Document]) -> list[object]:

@@ -51,6 +51,9 @@ RUN_CENTRE_SHARE = 0.5
 RUN_CENTRE_MEMBERS = 3
 """A run is compared with its own median when this share of the members has it, and so many."""
 
+USUAL_LINK_MACHINES = 3
+"""Of so many machines of a kind, most can show that a slow link is how they are built."""
+
 LINK_SHARE = 0.90
 """Network throughput has to reach this share of the link's speed."""
 

@@ -19,7 +19,7 @@ from edeploy.inventory.items import Item, Report
 _PASSING = tuple(
     (re.compile(rf"(?:{types})\Z"), re.compile(rf"(?:{keys})\Z", re.IGNORECASE))
     for types, keys in (
-        ("network", r"link|link-.*|speed|size|duplex|latency|ipv[46].*"),
+        ("network", r"link|link-.*|speed|size|duplex|partner_capacity|latency|ipv[46].*"),
         ("infiniband", r"state|physical_state|rate|.*lid|lmc"),
         ("lldp", r".*(?:ttl|time[ -]to[ -]live|age)"),
         ("system", r"(?:os|kernel)/.*"),

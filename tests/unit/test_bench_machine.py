@@ -9,7 +9,7 @@ from edeploy.inventory.items import Item
 from edeploy.node.bench import counters, disks, facts
 from edeploy.node.bench.governor import at_full_speed
 from edeploy.node.bench.memory import words
-from edeploy.node.bench.results import Change, Link
+from edeploy.node.bench.results import Change, Link, Part
 from edeploy.node.bench.topology import Topology, topology
 from edeploy.node.bench.traces import Watcher
 from edeploy.node.detect.tree import Tree
@@ -213,17 +213,19 @@ def test_modules_are_even_and_at_their_speed(tmp_path: Path) -> None:
     )
 
 
-def test_a_card_below_what_it_can_do_is_told() -> None:
+def test_a_card_and_what_it_and_its_partner_can_do() -> None:
     items = [
         Item("network", "eth0", "size", "1000000000"),
         Item("network", "eth0", "capacity", "10000000000"),
         Item("network", "eth0", "duplex", "full"),
         Item("network", "eth1", "capacity", "10000000000"),
     ]
-    links = facts.network_links(report(items))
-    assert list(facts.degraded(list(links))) == [
-        "network eth0 runs at 1 Gbit/s full, the card can do 10 Gbit/s full"
-    ]
+    name, part, now, can = "network eth0", Part.NETWORK, "1 Gbit/s full", "10 Gbit/s full"
+    assert list(facts.network_links(report(items))) == [Link(name, part, now, can, False)]
+    slow = Item("network", "eth0", "partner_capacity", "1000000000")
+    assert list(facts.network_links(report([*items, slow]))) == [Link(name, part, now, now)]
+    fast = Item("network", "eth0", "partner_capacity", "25000000000")
+    assert list(facts.network_links(report([*items, fast]))) == [Link(name, part, now, can)]
 
 
 def test_a_pcie_link_is_judged_by_its_best_moment(tmp_path: Path) -> None:
@@ -241,14 +243,18 @@ def test_a_pcie_link_is_judged_by_its_best_moment(tmp_path: Path) -> None:
     tree = machine(tmp_path, files, {f"{PCI}/0000:3b:00.0": str(tmp_path / device)})
     watcher = Watcher(tree)
     watcher.look()
-    assert list(facts.degraded(watcher.links.links())) == [
-        "pcie 0000:3b:00.0 runs at 2.5 GT/s x4, both ends can do 8.0 GT/s x4"
-    ]
+    name, full = "pcie 0000:3b:00.0", "8.0 GT/s x4"
+    assert watcher.links.links() == [Link(name, Part.DISK, "2.5 GT/s x4", full)]
     (tmp_path / device / "current_link_speed").write_text("8.0 GT/s PCIe\n")
     watcher.look()
     (tmp_path / device / "current_link_speed").write_text("2.5 GT/s PCIe\n")
     watcher.look()
-    assert watcher.links.links() == [Link("pcie 0000:3b:00.0", "8.0 GT/s x4", "8.0 GT/s x4")]
+    assert watcher.links.links() == [Link(name, Part.DISK, full, full)]
+    # Nothing here works a GPU, and its link rests: only its lanes count.
+    (tmp_path / device / "class").write_text("0x030200\n")
+    gpu = Watcher(tree)
+    gpu.look()
+    assert gpu.links.links() == [Link(name, Part.OTHER, "x4", "x4")]
 
 
 def test_traces_are_the_hottest_and_the_slowest(tmp_path: Path) -> None:
@@ -272,6 +278,15 @@ def test_traces_are_the_hottest_and_the_slowest(tmp_path: Path) -> None:
         "cpu/temperature": (55.5, 55.5),
         "cpu/frequency": (2000.0, 2000.0),
         "cpu/frequency_lowest": (1000.0, 1000.0),
+    }
+
+
+def test_frequencies_without_a_driver_that_sets_them(tmp_path: Path) -> None:
+    watcher = Watcher(machine(tmp_path, {"proc/cpuinfo": (CAPTURED / "cpuinfo.txt").read_text()}))
+    watcher.look()
+    assert {trace.name: trace.points for trace in watcher.traces()} == {
+        "cpu/frequency": (2596.1,),
+        "cpu/frequency_lowest": (2596.1,),
     }
 
 

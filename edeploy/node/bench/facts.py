@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from edeploy.inventory.items import Report
-from edeploy.node.bench.results import Link
+from edeploy.node.bench.results import Link, Part
 from edeploy.node.bench.topology import Topology
 from edeploy.node.detect import pci
 from edeploy.node.detect.tree import Tree
@@ -18,7 +18,12 @@ _CHANNEL = re.compile(r"(?:CHANNEL|CHAN|CH)[ _-]?([A-Z0-9])\b|DIMM[ _-]?([A-Z])\
 # What firmware keeps for itself makes equal nodes a little different.
 _NODES_DIFFER = 0.10
 # PCI classes that carry loads: storage, network, display, processing accelerators.
-_CLASSES = ("0x01", "0x02", "0x03", "0x12")
+_CLASSES = {
+    "0x01": Part.DISK,
+    "0x02": Part.NETWORK,
+    "0x03": Part.OTHER,
+    "0x12": Part.OTHER,
+}
 
 
 def memory_warnings(report: Report, found: Topology) -> Iterator[str]:
@@ -43,22 +48,21 @@ def memory_warnings(report: Report, found: Topology) -> Iterator[str]:
 
 
 def network_links(report: Report) -> Iterator[Link]:
-    """The cards that have a link, at which speed, and what they can do."""
+    """The cards that have a link, at which speed, and what they and the other end can do."""
     for card in _ids(report, "network", "capacity"):
         size = report.value("network", card, "size")
         most = report.value("network", card, "capacity") or ""
         if not size or not size.isdigit() or not most.isdigit():
             continue
+        partner = report.value("network", card, "partner_capacity") or ""
+        both = partner.isdigit()
+        # What a partner does not offer it may do all the same: modes of its own making.
+        can = max(min(int(most), int(partner)) if both else int(most), int(size))
         duplex = report.value("network", card, "duplex") or "full"
-        yield Link(f"network {card}", f"{_rate(size)} {duplex}", f"{_rate(most)} full")
-
-
-def degraded(links: Sequence[Link]) -> Iterator[str]:
-    """A sentence for each link that is below what it could be."""
-    for link in links:
-        if link.now != link.can:
-            who = "the card" if link.name.startswith("network ") else "both ends"
-            yield f"{link.name} runs at {link.now}, {who} can do {link.can}"
+        yield Link(
+            f"network {card}", Part.NETWORK, f"{_rate(size)} {duplex}", f"{_rate(str(can))} full",
+            both,
+        )  # fmt: skip
 
 
 class PcieLinks:
@@ -66,16 +70,16 @@ class PcieLinks:
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
-        self._devices = [
-            tree.path(f"{pci.DEVICES}/{name}").resolve()
+        self._parts = {
+            tree.path(f"{pci.DEVICES}/{name}").resolve(): part
             for name in tree.names(pci.DEVICES)
-            if tree.text(f"{pci.DEVICES}/{name}/class").startswith(_CLASSES)
-        ]
+            if (part := _CLASSES.get(tree.text(f"{pci.DEVICES}/{name}/class")[:4]))
+        }
         self._best: dict[Path, dict[str, float]] = {}
 
     def look(self) -> None:
         """Read what the links run at now."""
-        for device in self._devices:
+        for device in self._parts:
             best = self._best.setdefault(device, {})
             for key, value in pci.link_facts(self._tree, device):
                 best[key] = max(best.get(key, 0.0), float(value))
@@ -83,14 +87,21 @@ class PcieLinks:
     def links(self) -> list[Link]:
         """Each link with what it ran at, at its best, and what both ends can do."""
         return [
-            Link(f"pcie {device.name}", _pcie(best, ""), _pcie(best, "_max"))
+            _pcie(device.name, self._parts[device], best)
             for device, best in sorted(self._best.items())
             if "pcie_width" in best and "pcie_speed" in best
         ]
 
 
-def _pcie(best: dict[str, float], end: str) -> str:
-    return f"{best[f'pcie_speed{end}']:.1f} GT/s x{best[f'pcie_width{end}']:.0f}"
+def _pcie(name: str, part: Part, best: dict[str, float]) -> Link:
+    now, can = (f"x{best[f'pcie_width{end}']:.0f}" for end in ("", "_max"))
+    # Nothing here works a GPU, and one that rests takes its link down to the lowest speed.
+    if part is not Part.OTHER:
+        now, can = (
+            f"{best[f'pcie_speed{end}']:.1f} GT/s {width}"
+            for end, width in (("", now), ("_max", can))
+        )
+    return Link(f"pcie {name}", part, now, can)
 
 
 def _banks(report: Report) -> list[dict[str, str]]:

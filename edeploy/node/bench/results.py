@@ -74,11 +74,14 @@ class Ended:
 
 @dataclass(frozen=True)
 class Link:
-    """What a link runs at, and what both its ends can do."""
+    """What a link runs at, and what it can do: both its ends, or as far as is known (`both_ends`
+    is False then) the machine's own."""
 
     name: str
+    part: Part
     now: str
     can: str
+    both_ends: bool = True
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ class Findings:
             "results": [_result(*one) for one in self.results],
             "errors": self.errors[:MOST_LINES],
             "warnings": self.warnings[:MOST_LINES],
-            "links": [vars(one) for one in self.links[:MOST_LINES]],
+            "links": [_link(one) for one in self.links[:MOST_LINES]],
             "counters": [_change(one) for one in self.counters[:MOST_LINES]],
             "traces": [_trace(one) for one in self.traces[:MOST_LINES]],
             "written": [vars(one) for one in self.written],
@@ -175,6 +178,16 @@ def _result(stage: str, run: int, one: Result) -> dict[str, object]:
         "value": _short(one.value),
         "samples": samples,
         "every": every,
+    }
+
+
+def _link(one: Link) -> dict[str, object]:
+    return {
+        "name": one.name,
+        "component": one.part.value,
+        "now": one.now,
+        "can": one.can,
+        "both_ends": one.both_ends,
     }
 
 

@@ -66,8 +66,8 @@ def run_test(test: Test) -> dict[str, object]:
             run_stages(test, plan, run, before)
         look_again(test, before)
         test.found.traces += watcher.traces()
+        # At the end: many are at full speed under load only.
         test.found.links += watcher.links.links()
-    note_facts(test)
     return test.found.document(
         profile=test.order.profile.name,
         agent=__version__,
@@ -184,12 +184,6 @@ def look_again(test: Test, before: counters.Health) -> None:
     """What disks and BMC say after the last stage."""
     if not test.order.profile.each_stage:
         _compare_health(test, before, "the test", test.order.runs[-1])
-
-
-def note_facts(test: Test) -> None:
-    """Links are judged at the end: many are at full speed under load only."""
-    for sentence in facts.degraded(test.found.links):
-        test.found.warning(sentence)
 
 
 def _compare_health(

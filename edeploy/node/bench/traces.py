@@ -15,6 +15,7 @@ from edeploy.node.detect.tree import Tree
 _HWMON = "sys/class/hwmon"
 _CPUS = "sys/devices/system/cpu"
 _SENSORS = frozenset({"coretemp", "k10temp", "zenpower", "cpu_thermal"})
+_MEGAHERTZ = re.compile(r"^cpu MHz\s*: *(\d{1,6}(?:\.\d{1,6})?)", re.MULTILINE)
 
 
 class Watcher:
@@ -36,10 +37,10 @@ class Watcher:
         degrees = [value for file in self._inputs if (value := self._tree.number(file))]
         if degrees:
             self._add("cpu/temperature", "°C", max(degrees) / 1000)
-        kilohertz = [value for file in self._frequencies if (value := self._tree.number(file))]
-        if kilohertz:
-            self._add("cpu/frequency", "MHz", sum(kilohertz) / len(kilohertz) / 1000)
-            self._add("cpu/frequency_lowest", "MHz", min(kilohertz) / 1000)
+        megahertz = self._megahertz()
+        if megahertz:
+            self._add("cpu/frequency", "MHz", sum(megahertz) / len(megahertz))
+            self._add("cpu/frequency_lowest", "MHz", min(megahertz))
         self.links.look()
 
     def traces(self) -> list[Trace]:
@@ -48,6 +49,13 @@ class Watcher:
             Trace(name, unit, tuple(points))
             for (name, unit), points in sorted(self._points.items())
         ]
+
+    def _megahertz(self) -> list[float]:
+        """What each processor runs at. Where no driver sets frequencies, the kernel's own count."""
+        if self._frequencies:
+            found = (self._tree.number(file) for file in self._frequencies)
+            return [value / 1000 for value in found if value]
+        return [float(text) for text in _MEGAHERTZ.findall(self._tree.text("proc/cpuinfo"))]
 
     def _add(self, name: str, unit: str, value: float) -> None:
         self._points.setdefault((name, unit), []).append(round(value, 1))

@@ -28,13 +28,16 @@ _MODES = (
 
 def driver_facts(name: str) -> Iterator[tuple[str, str]]:
     """Keys and values of items: `autonegotiation`, `capacity` (the fastest that the card can do,
-    bit/s), `firmware`, and `Autonegotiate`, `RX`, `TX` as `ethtool -a` calls flow control."""
+    bit/s), `partner_capacity` (the same of the other end, as far as it says so), `firmware`, and
+    `Autonegotiate`, `RX`, `TX` as `ethtool -a` calls flow control."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         settings = _link_settings(handle, name)
         if settings:
             yield "autonegotiation", "on" if settings[_AUTONEG] else "off"
-            megabits = fastest(settings[_MASKS:])
-            yield "capacity", str(megabits * 10**6) if megabits else ""
+            supported, _, heard = _thirds(settings[_MASKS:])
+            for key, modes in (("capacity", supported), ("partner_capacity", heard)):
+                megabits = fastest(modes)
+                yield key, str(megabits * 10**6) if megabits else ""
         about = _ask(handle, name, struct.pack("I192x", _GDRVINFO))
         firmware = about[_FIRMWARE].partition(b"\0")[0].decode("ascii", "replace").strip()
         yield "firmware", "" if firmware in ("N/A", "n/a") else firmware
@@ -45,16 +48,22 @@ def driver_facts(name: str) -> Iterator[tuple[str, str]]:
                 yield key, "on" if value else "off"
 
 
-def fastest(masks: bytes) -> int:
-    """The fastest mode, in Mbit/s, of those that a card supports: the first of three masks of
-    bits, in the machine's own words of 32 bits. 0 for none."""
-    size = len(masks) // 3 // 4
-    words = struct.unpack(f"={size}I", masks[: size * 4])
+def fastest(modes: bytes) -> int:
+    """The fastest, in Mbit/s, of the modes in a mask of bits, in the machine's own words of 32
+    bits. 0 for none."""
+    size = len(modes) // 4
+    words = struct.unpack(f"={size}I", modes[: size * 4])
     bits = sum(word << 32 * place for place, word in enumerate(words))
     return max(
         (speed for speed, first, last in _MODES if bits >> first & (1 << last - first + 1) - 1),
         default=0,
     )
+
+
+def _thirds(masks: bytes) -> tuple[bytes, bytes, bytes]:
+    """The modes that the card supports, that it offers, and that the other end offers."""
+    size = len(masks) // 3
+    return masks[:size], masks[size : 2 * size], masks[2 * size : 3 * size]
 
 
 def _link_settings(handle: socket.socket, name: str) -> bytes:
