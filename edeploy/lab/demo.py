@@ -1,6 +1,7 @@
 """The main job, end to end, on two virtual machines: from role recipes to running systems."""
 
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,30 +73,32 @@ def switch_on(rack: Box) -> list[str]:
     return names
 
 
-def follow(rack: Box, names: list[str], console: Console) -> dict[str, JsonObject]:
-    """Show the machines until all are active; what the service knows of each at the end.
+def follow(
+    rack: Box, names: list[str], console: Console, ends: Collection[str] = ("active",)
+) -> dict[str, JsonObject]:
+    """Show the machines until each is in one of the states `ends`; what the service knows of each.
 
-    Raises EdeployError as soon as one has failed or can not be matched.
+    Raises EdeployError as soon as one has failed, or was rejected, otherwise.
     """
     serials = {machine.smbios.serial: machine.name for machine in rack.lab.rack.machines}
+    operators = rack.service.operators
     with Progress(console) as progress:
         while True:
             known = {
                 serials[str(machine["serial"])]: machine
-                for machine in rack.service.operators.many("machines")
+                for machine in operators.many("machines")
                 if machine["serial"] in serials
             }
             progress.show(
                 [Shown.of(name, known.get(name, {"state": "power on"})) for name in names]
             )
             for name, machine in known.items():
-                _refuse_failure(rack, name, machine)
-            if all(known.get(name, {}).get("state") == "active" for name in names):
+                if machine["state"] not in ends:
+                    _refuse_failure(rack, name, machine)
+            if all(known.get(name, {}).get("state") in ends for name in names):
                 break
             time.sleep(timeouts.POLL)
-    return {
-        name: rack.service.operators.one("machines", str(known[name]["name"])) for name in names
-    }
+    return {name: operators.one("machines", str(known[name]["name"])) for name in names}
 
 
 def check_pages(rack: Box, machines: dict[str, JsonObject], console: Console) -> None:

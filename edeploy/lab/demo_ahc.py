@@ -8,7 +8,6 @@ from rich.table import Table
 
 from edeploy.errors import EdeployError
 from edeploy.images.store import Store
-from edeploy.lab import timeouts
 from edeploy.lab.box import Box, Wishes, box
 from edeploy.lab.demo import (
     DemoPlaces,
@@ -16,11 +15,11 @@ from edeploy.lab.demo import (
     build_roles,
     check_pages,
     emptied,
+    follow,
     say_how_it_runs,
     switch_on,
 )
 from edeploy.lab.folder import LAB_ROOT
-from edeploy.lab.progress import Progress, Shown
 from edeploy.server.client import JsonObject
 
 HEALTH_RACK = Path(__file__).with_name("demo-ahc-rack.yaml")
@@ -34,7 +33,7 @@ _SETTINGS = """
 min_group = 5
 at_once = 1
 """
-_ENDED = ("active", "rejected")
+_ENDS = ("active", "rejected")
 
 
 def demo_ahc(places: DemoPlaces, console: Console) -> None:
@@ -50,7 +49,7 @@ def demo_ahc(places: DemoPlaces, console: Console) -> None:
     with box(places.rack, wishes) as rack:
         say_how_it_runs(rack, console)
         console.print(f"Black sheep: {', '.join(f'{n} ({p})' for n, p in SHEEP.items())}.")
-        ended = follow(rack, switch_on(rack), console)
+        ended = follow(rack, switch_on(rack), console, ends=_ENDS)
         console.print(verdicts(ended))
         check(ended)
         check_untouched(rack, console)
@@ -60,35 +59,6 @@ def demo_ahc(places: DemoPlaces, console: Console) -> None:
         f"Images {built - started:.0f} s, rack {time.monotonic() - built:.0f} s, "
         f"all {time.monotonic() - started:.0f} s."
     )
-
-
-def follow(rack: Box, names: list[str], console: Console) -> dict[str, JsonObject]:
-    """Show the machines until each is active or rejected; what the service knows of each.
-
-    Raises EdeployError as soon as one has failed.
-    """
-    serials = {machine.smbios.serial: machine.name for machine in rack.lab.rack.machines}
-    with Progress(console) as progress:
-        while True:
-            known = {
-                serials[str(machine["serial"])]: machine
-                for machine in rack.service.operators.many("machines")
-                if machine["serial"] in serials
-            }
-            progress.show(
-                [Shown.of(name, known.get(name, {"state": "power on"})) for name in names]
-            )
-            for name, machine in known.items():
-                if machine["state"] == "failed":
-                    raise EdeployError(
-                        f"{name} failed in {machine.get('phase')}: {machine.get('reason')}",
-                        f"Its console is in {rack.lab.folder.machine(name).console_log}.",
-                    )
-            if all(known.get(name, {}).get("state") in _ENDED for name in names):
-                break
-            time.sleep(timeouts.POLL)
-    operators = rack.service.operators
-    return {name: operators.one("machines", str(known[name]["name"])) for name in names}
 
 
 def verdicts(machines: dict[str, JsonObject]) -> Table:

@@ -1,13 +1,9 @@
-"""The keeper of judgements: results that came in are compared, and what follows is recorded."""
+"""Results that came in are compared, and what follows is recorded."""
 
-import asyncio
 import logging
-from collections.abc import Callable
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm import Session
 
-from edeploy import timeouts
 from edeploy.health.gate import Decision, Tested, decide
 from edeploy.inventory.items import Report
 from edeploy.machines import testing
@@ -20,37 +16,6 @@ from edeploy.machines.schema import HealthTest, Machine
 from edeploy.machines.testing import WAITING, Action, Outcome
 
 log = logging.getLogger("edeploy.judging")
-
-
-class Judging:
-    """Judges when results came in; `wake` says so. One judgement at a time, of all that wait."""
-
-    def __init__(self, judge: Callable[[], int]) -> None:
-        self._judge = judge
-        self._changed = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-
-    def wake(self) -> None:
-        """Look again; from any thread."""
-        if self._loop is not None:
-            self._loop.call_soon_threadsafe(self._changed.set)
-
-    async def run(self) -> None:
-        """Judge for ever; what came in while no server ran is judged at once."""
-        self._loop = asyncio.get_running_loop()
-        while True:
-            self._changed.clear()
-            try:
-                await asyncio.to_thread(self._judge)
-            except SQLAlchemyError:
-                log.exception("the records can not be read")
-            except Exception:
-                # One machine's results must not keep all others from being judged for ever.
-                log.exception("the results can not be judged")
-            try:
-                await asyncio.wait_for(self._changed.wait(), timeouts.JUDGE_AGAIN)
-            except TimeoutError:
-                continue
 
 
 def judge_waiting(database: Database, rules: Policy, *, min_group: int, now: float) -> int:

@@ -23,8 +23,9 @@ from edeploy.machines.policy import HealthPolicy, Peer, Policy
 from edeploy.machines.records import note
 from edeploy.server.checks import Site, checked_site
 from edeploy.server.children import Supervisor, end_stale
-from edeploy.server.deadlines import Deadlines
-from edeploy.server.judging import Judging, judge_waiting
+from edeploy.server.deadlines import end_what_is_due
+from edeploy.server.judging import judge_waiting
+from edeploy.server.keeper import Keeper
 from edeploy.server.machines_api import machines_app
 from edeploy.server.network import place
 from edeploy.server.operators_api import operators_app
@@ -71,10 +72,11 @@ def set_up_logging() -> None:
 
 async def _run(site: Site, service: Service) -> None:
     loop = asyncio.get_running_loop()
-    deadlines = Deadlines(service.database)
-    service.wake = deadlines.wake
-    judging = Judging(lambda: _judge(site, service))
-    service.judge = judging.wake
+    deadlines = Keeper(
+        "deadlines", lambda: end_what_is_due(service.database), again=timeouts.DEADLINE_CHECK
+    )
+    judging = Keeper("judging", lambda: _judge(site, service), again=timeouts.JUDGE_AGAIN)
+    service.wake, service.judge = deadlines.wake, judging.wake
     supervisor = Supervisor(
         children_of(site.settings, site.place), lambda name, how: _child_died(service, name, how)
     )
@@ -103,15 +105,15 @@ async def _run(site: Site, service: Service) -> None:
                     await keeper
 
 
-def _judge(site: Site, service: Service) -> int:
-    count = judge_waiting(
+def _judge(site: Site, service: Service) -> float:
+    judge_waiting(
         service.database,
         service.policy,
         min_group=site.settings.health.min_group,
         now=service.now(),
     )
     service.wake()
-    return count
+    return timeouts.JUDGE_AGAIN
 
 
 async def _both(first: Awaitable[None], second: Awaitable[None]) -> None:

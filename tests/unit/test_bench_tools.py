@@ -18,8 +18,8 @@ def captured(name: str, code: int = 0) -> Printed:
 
 def test_sysbench_cpu() -> None:
     printed = captured("sysbench-cpu.txt")
-    assert sysbench.cpu_value(printed) > 100
-    samples = [sysbench.cpu_second(line) for line in printed.text.splitlines()]
+    assert sysbench.CPU.value(printed) > 100
+    samples = [sysbench.CPU.second(line) for line in printed.text.splitlines()]
     found = [sample for sample in samples if sample is not None]
     assert 1 <= len(found) <= 3
     assert sysbench.tool([printed]) == "sysbench 1.0.20"
@@ -29,13 +29,13 @@ def test_sysbench_memory_is_in_megabytes() -> None:
     printed = captured("sysbench-memory.txt")
     line = next(line for line in printed.text.splitlines() if "transferred" in line)
     mebibytes = float(line.partition("(")[2].split()[0])
-    assert sysbench.memory_value(printed) == pytest.approx(mebibytes * 1.048576)
-    assert any(sysbench.memory_second(line) for line in printed.text.splitlines())
+    assert sysbench.MEMORY.value(printed) == pytest.approx(mebibytes * 1.048576)
+    assert any(sysbench.MEMORY.second(line) for line in printed.text.splitlines())
 
 
 @pytest.mark.parametrize(
     ("name", "read"),
-    [("sysbench-cpu.txt", sysbench.memory_value), ("sysbench-memory.txt", sysbench.cpu_value)],
+    [("sysbench-cpu.txt", sysbench.MEMORY.value), ("sysbench-memory.txt", sysbench.CPU.value)],
 )
 def test_the_output_of_another_test_is_no_result(name: str, read: object) -> None:
     assert callable(read)
@@ -45,10 +45,10 @@ def test_the_output_of_another_test_is_no_result(name: str, read: object) -> Non
 
 def test_sysbench_that_failed_is_no_result_whatever_it_printed() -> None:
     with pytest.raises(StageFailed, match="ended with 1"):
-        sysbench.cpu_value(captured("sysbench-cpu.txt", 1))
+        sysbench.CPU.value(captured("sysbench-cpu.txt", 1))
     twice = captured("sysbench-cpu.txt").text * 2
     with pytest.raises(StageFailed):
-        sysbench.cpu_value(Printed(0, twice))
+        sysbench.CPU.value(Printed(0, twice))
 
 
 @pytest.mark.parametrize(

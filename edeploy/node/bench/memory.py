@@ -14,7 +14,6 @@ from edeploy.node.bench.stage import OVERHEAD, Stage
 from edeploy.node.bench.topology import Node, Topology
 from edeploy.node.detect.tree import Tree
 
-_UNIT = "MB/s"
 # What the ramdisk itself, and what the programs need beside it, has to keep.
 _KEPT = 128 << 20
 # Less than this shows nothing.
@@ -71,34 +70,17 @@ def words(node: Node, seconds: float) -> list[str]:
 
 
 def _alone(node: Node, seconds: float, bench: Bench, _run: int) -> Outcome:
-    return _measured(bench, [f"memory/node{node.number}/write"], [words(node, seconds)])
+    argvs = {f"memory/node{node.number}/write": words(node, seconds)}
+    return sysbench.measured(bench, sysbench.MEMORY, argvs)
 
 
 def _together(nodes: Sequence[Node], seconds: float, bench: Bench, _run: int) -> Outcome:
-    labels = [f"memory/node{node.number}/write_together" for node in nodes]
-    outcome = _measured(bench, labels, [words(node, seconds) for node in nodes])
+    argvs = {f"memory/node{node.number}/write_together": words(node, seconds) for node in nodes}
+    outcome = sysbench.measured(bench, sysbench.MEMORY, argvs)
     total = sum(result.value for result in outcome.results)
     samples = tuple(sum(second) for second in zip(*(one.samples for one in outcome.results)))
-    whole = Result("memory/all_write", _UNIT, total, samples)
+    whole = Result("memory/all_write", sysbench.MEMORY.unit, total, samples)
     return Outcome((*outcome.results, whole), outcome.tool)
-
-
-def _measured(bench: Bench, labels: Sequence[str], argvs: Sequence[list[str]]) -> Outcome:
-    samples: list[list[float]] = [[] for _ in argvs]
-
-    def on_line(number: int, line: str) -> None:
-        value = sysbench.memory_second(line)
-        if value is not None:
-            samples[number].append(value)
-            if not number:
-                bench.tell(value, _UNIT)
-
-    printed = bench.run(*argvs, on_line=on_line)
-    results = [
-        Result(label, _UNIT, sysbench.memory_value(one), tuple(own))
-        for label, one, own in zip(labels, printed, samples)
-    ]
-    return Outcome(tuple(results), sysbench.tool(printed))
 
 
 def _correctness(seconds: float, share: float, bench: Bench, _run: int) -> Outcome:
