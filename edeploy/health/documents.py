@@ -25,6 +25,7 @@ _MAX_TEXT = 500
 _MAX_LINES = 200
 _MAX_STAGES = 20_000
 _MAX_POINTS = 10_000
+_PARTS = {part.value: part for part in Component}
 
 Object = Mapping[str, object]
 
@@ -190,7 +191,7 @@ def _link(about: Object) -> Link:
         name=name,
         now=_text(about.get("now")),
         can=_text(about.get("can")),
-        component=next((part for part in Component if part.value == word), Component.OTHER),
+        component=_PARTS.get(word, Component.OTHER),
         both_ends=about.get("both_ends") is not False,
     )
 

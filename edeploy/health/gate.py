@@ -10,7 +10,7 @@ from enum import Enum
 from edeploy.health.analysis import Analysis, Judgement, analyze
 from edeploy.health.documents import take_measured
 from edeploy.health.evidence import Evidence, Gatherer, clean
-from edeploy.health.facts import facts_of
+from edeploy.health.facts import Facts, facts_of
 from edeploy.health.findings import Finding
 from edeploy.health.report.as_json import verdict_entry
 from edeploy.health.rounds import Document, merged
@@ -23,7 +23,8 @@ _SUSPECT = frozenset({Verdict.RETEST, Verdict.GROUP_SUSPECT, Verdict.NO_DATA})
 
 @dataclass(frozen=True)
 class Tested:
-    """The results of one machine: the documents that it sent, round by round.
+    """The results of one machine: what it consists of, and the documents that it sent, round by
+    round.
 
     `waiting`: it is to be judged now. `settled`: it was judged before, and good. `go`: an operator
     wants it judged, although few of its kind are known.
@@ -34,7 +35,7 @@ class Tested:
 
     node: str
     profile: str
-    report: Report
+    facts: Facts
     rounds: tuple[Document, ...]
     waiting: bool
     settled: bool = False
@@ -69,6 +70,11 @@ class Decision:
     why: str
     entry: Mapping[str, object]
     stages: tuple[str, ...] = ()
+
+
+def parts_of(report: Report) -> Facts:
+    """What a machine consists of, by its report."""
+    return facts_of(report, clean(identify(report).serial or ""))
 
 
 def decide(tested: Sequence[Tested], *, min_group: int) -> tuple[Decision, ...]:
@@ -190,7 +196,7 @@ def _evidence(tested: Sequence[Tested]) -> Evidence:
     gatherer = Gatherer()
     for one in tested:
         number = gatherer.machine(clean(one.node), one.profile)
-        gatherer.describe(number, facts_of(one.report, clean(identify(one.report).serial or "")))
+        gatherer.describe(number, one.facts)
         take_measured(number, merged(one.rounds), gatherer)
     return gatherer.evidence()
 

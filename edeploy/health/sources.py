@@ -53,12 +53,12 @@ def gather(documents: Iterable[tuple[str, bytes]]) -> Evidence:
 
 
 def _files(path: Path, gatherer: Gatherer) -> Iterator[Path]:
-    if not path.is_dir():
-        if not path.exists():
-            raise NoSource(f"{path}: no such file or folder")
-        yield path
-        return
     try:
+        if not path.is_dir():
+            if not path.exists():
+                raise NoSource(f"{path}: no such file or folder")
+            yield path
+            return
         for folder, folders, names in os.walk(path, onerror=_refuse):
             folders.sort()
             for name in sorted(names):

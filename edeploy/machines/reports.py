@@ -66,6 +66,16 @@ def last_report(session: Session, machine: Machine) -> Report | None:
     return read(rows[0]) if rows else None
 
 
+def newest_of_all(session: Session) -> dict[int, tuple[int, float]]:
+    """Machine's id → the number of its newest kept report, and when it was said last."""
+    rows = session.execute(
+        select(ReportRow.machine_id, ReportRow.last, ReportRow.id).order_by(
+            ReportRow.last, ReportRow.id
+        )
+    )
+    return {machine: (number, last) for machine, last, number in rows}
+
+
 def read(row: ReportRow) -> Report:
     """The report in a row."""
     return Report(tuple(Item(*fields) for fields in json.loads(row.body)))

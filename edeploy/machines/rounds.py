@@ -7,7 +7,7 @@ import secrets
 import zlib
 from collections.abc import Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from edeploy.machines.refusal import Unauthorised
@@ -26,6 +26,14 @@ def rounds(session: Session, test: HealthTest) -> Sequence[HealthRound]:
 def last_round(session: Session, test: HealthTest) -> HealthRound:
     """The round that runs, or ran last."""
     return rounds(session, test)[-1]
+
+
+def newest_of_all(session: Session) -> dict[int, int]:
+    """Test's id → the id of its last round."""
+    rows = session.execute(
+        select(HealthRound.test_id, func.max(HealthRound.id)).group_by(HealthRound.test_id)
+    )
+    return {test: number for test, number in rows}
 
 
 def sent(this: HealthRound) -> JsonObject | None:

@@ -24,7 +24,7 @@ from edeploy.machines.records import note
 from edeploy.server.checks import Site, checked_site
 from edeploy.server.children import Supervisor, end_stale
 from edeploy.server.deadlines import end_what_is_due
-from edeploy.server.judging import judge_waiting
+from edeploy.server.judging import Judging
 from edeploy.server.keeper import Keeper
 from edeploy.server.machines_api import machines_app
 from edeploy.server.network import place
@@ -75,7 +75,8 @@ async def _run(site: Site, service: Service) -> None:
     deadlines = Keeper(
         "deadlines", lambda: end_what_is_due(service.database), again=timeouts.DEADLINE_CHECK
     )
-    judging = Keeper("judging", lambda: _judge(site, service), again=timeouts.JUDGE_AGAIN)
+    judge = Judging(service.database, service.policy, min_group=site.settings.health.min_group)
+    judging = Keeper("judging", lambda: _judge(judge, service), again=timeouts.JUDGE_AGAIN)
     service.wake, service.judge = deadlines.wake, judging.wake
     supervisor = Supervisor(
         children_of(site.settings, site.place), lambda name, how: _child_died(service, name, how)
@@ -105,13 +106,8 @@ async def _run(site: Site, service: Service) -> None:
                     await keeper
 
 
-def _judge(site: Site, service: Service) -> float:
-    judge_waiting(
-        service.database,
-        service.policy,
-        min_group=site.settings.health.min_group,
-        now=service.now(),
-    )
+def _judge(judging: Judging, service: Service) -> float:
+    judging.judge(now=service.now())
     service.wake()
     return timeouts.JUDGE_AGAIN
 

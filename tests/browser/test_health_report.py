@@ -72,7 +72,13 @@ def fleet(size: int) -> Analysis:
                 },
                 {"name": "network/eth1", "state": "skipped", "reason": "no link"},
             ],
-            "links": [{"name": "pcie 0000:3b:00.0", "now": "8.0 GT/s x4", "can": "8.0 GT/s x8"}],
+            "links": [
+                {
+                    "name": "pcie 0000:3b:00.0",
+                    "now": "8.0 GT/s x8" if number else "8.0 GT/s x4",
+                    "can": "8.0 GT/s x8",
+                }
+            ],
             "counters": [{"name": "edac/mc0/ce", "before": 0, "after": number}],
             "traces": [{"name": "cpu/temperature", "unit": "°C", "points": [41, 55, 60, 58]}],
         }

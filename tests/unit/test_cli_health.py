@@ -68,6 +68,9 @@ def test_an_empty_folder_is_2(tmp_path: Path) -> None:
         (["--group-by", "colour"], "no such fact"),
         (["--ignore", "colour"], "no machine has such a fact"),
         (["--json", "no/folder/x.json"], "there is no folder"),
+        # The system refuses to say whether it is there, as for a folder of somebody else.
+        (["--json", "x" * 300], "File name too long"),
+        (["x" * 300], "File name too long"),
         (["--json", "--csv"], "Only one result fits into standard output"),
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 from fleet import server
 
 from edeploy.health.drift import Pair, drifts
-from edeploy.health.gate import Decision, Fate, Tested, decide
+from edeploy.health.gate import Decision, Fate, Tested, decide, parts_of
 from edeploy.health.rounds import merged
 
 GOOD = {"cpu/all_events": 1000.0, "disk/sda/read_1M": 200_000.0}
@@ -40,8 +40,8 @@ def measured(
 
 def known(number: int, *rounds: Document, waiting: bool = True, **more: bool) -> Tested:
     said = rounds or (measured(number),)
-    report = server(number).report()
-    return Tested(f"m{number}", "quick", report, said, waiting=waiting, **more)
+    parts = parts_of(server(number).report())
+    return Tested(f"m{number}", "quick", parts, said, waiting=waiting, **more)
 
 
 def fates(*all_tested: Tested, min_group: int = 5) -> dict[str, Decision]:
@@ -83,8 +83,8 @@ def test_who_was_only_rejected_makes_no_kind_known() -> None:
 
 
 def test_another_test_is_another_kind() -> None:
-    report = server(9).report()
-    full = Tested("m9", "full", report, (measured(9),), waiting=True)
+    parts = parts_of(server(9).report())
+    full = Tested("m9", "full", parts, (measured(9),), waiting=True)
     assert fates(*DONE, full)["m9"].fate is Fate.WAIT
 
 

@@ -18,7 +18,13 @@ class BadTarget(EdeployError):
 def check_target(target: str, beginning: str) -> None:
     """Refuse to replace a file that is not such a result: a slip of the hand must not cost the
     measurements. `beginning` is how every result of the kind starts. Raises BadTarget."""
-    path = Path(target)
+    try:
+        _check(Path(target), target, beginning)
+    except OSError as error:
+        raise BadTarget(f"{target}: {error.strerror}") from error
+
+
+def _check(path: Path, target: str, beginning: str) -> None:
     if target == STDOUT or not path.exists():
         if not path.parent.is_dir():
             raise BadTarget(f"{target}: there is no folder {path.parent}")
@@ -47,8 +53,5 @@ def write_target(target: str, text: str) -> None:
 
 
 def _starts(path: Path, beginning: str) -> bool:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(len(beginning.encode())) == beginning.encode()
-    except OSError as error:
-        raise BadTarget(f"{path}: {error.strerror}") from error
+    with path.open("rb") as stream:
+        return stream.read(len(beginning.encode())) == beginning.encode()
