@@ -186,6 +186,18 @@ def test_it_prints_with_every_card_open(report: Tab, size: int) -> None:
         assert page.pdf(format="A4").startswith(b"%PDF")
 
 
+def test_on_paper_tables_stay_in_their_place(report: Tab) -> None:
+    page = report.page
+    page.emulate_media(media="print")
+    # The width of A4 without its margins.
+    page.set_viewport_size({"width": 688, "height": 1000})
+    wide = page.evaluate("""
+        () => [...document.querySelectorAll('.columns > div, .strip, .panels')]
+            .filter(box => box.scrollWidth > box.clientWidth).length
+    """)
+    assert wide == 0
+
+
 def test_marks_do_not_need_colours(report: Tab) -> None:
     """What is flagged has a mark of its own form, and a word; colour alone says nothing."""
     heat = report.page.locator("svg[aria-label^='Loss of each machine']")
