@@ -31,6 +31,7 @@ _BOTH = ("build/bench.py",
     "build/seal.py",
     "build/secrets.py",
     "build/shared_tree.py",
+    "build/times.py",
 )
 _PACKAGES = (*_BOTH, "packages/debian.py", "build/initramfs.py")
 _RPMS = (*_BOTH, "packages/rpm.py", "packages/debian.py")

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
-import stat
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from edeploy.errors import EdeployError
 from edeploy.images.build.secrets import refuse_secrets
+from edeploy.images.build.times import settle_times
 from edeploy.names import under
-
-SECOND = 10**9
-# What the build wrote itself gets a time in these years, by its content.
-_FIRST_TIME = 946_684_800
-_TIMES = 5 * 365 * 86_400
 
 # Paths are globs. Files go; of folders the content goes.
 _REMOVED = (
@@ -54,11 +48,9 @@ _LOCKED = "*"
 def seal(tree: Path, epoch: int, *, own: Path | None = None) -> None:
     """Make `tree` fit for any machine: no identity, keys, lists, caches, logs; root locked.
 
-    Times are whole seconds, which every archive format and file system keeps. What is newer than
-    `epoch` (Unix seconds: the newest package's build) was made by this build, and its time would
-    only say when: folders and devices get `epoch`, files and links a time that follows from their
-    content, so that equal content has equal times and other content has others. `own` is what an
-    overlay has of its own; below it, all is sealed already.
+    Times then follow from what a path is (`settle_times`); `epoch` (Unix seconds) is when the
+    newest package was built. `own` is what an overlay has of its own; below it, all is sealed
+    already.
 
     Raises EdeployError for a password and for a private key.
     """
@@ -87,7 +79,7 @@ def seal(tree: Path, epoch: int, *, own: Path | None = None) -> None:
         if path.parent.is_dir() and not path.exists():
             path.touch(mode=0o644)
     refuse_secrets(tree, own=own)
-    _settle_times(tree, epoch, own or tree)
+    settle_times(tree, epoch, own or tree)
     _nothing_to_update(tree)
 
 
@@ -148,35 +140,3 @@ def _lock_root(tree: Path) -> None:
     text = "".join(f"{line}\n" for line in lines)
     if text != path.read_text(encoding="utf-8"):
         path.write_text(text, encoding="utf-8")
-
-
-def _settle_times(tree: Path, epoch: int, own: Path) -> None:
-    top, looked_at = os.fsencode(tree), os.fsencode(own)
-    for where, folders, names in os.walk(looked_at, topdown=False):
-        for name in (*names, *folders, b""):
-            path = os.path.join(top, os.path.relpath(where, looked_at), name)
-            try:
-                about = os.lstat(path)
-            except FileNotFoundError:
-                # An overlay's note that the layer below has something that is gone.
-                continue
-            settled = _settled(path, about, epoch) * SECOND
-            if about.st_mtime_ns != settled and not stat.S_ISSOCK(about.st_mode):
-                os.utime(path, ns=(settled, settled), follow_symlinks=False)
-
-
-def _settled(path: bytes, about: os.stat_result, epoch: int) -> int:
-    """The time (Unix seconds) that a path gets."""
-    now = about.st_mtime_ns // SECOND
-    if now <= epoch:
-        return now
-    if stat.S_ISLNK(about.st_mode):
-        return _time_of(hashlib.sha256(os.readlink(path)).digest())
-    if stat.S_ISREG(about.st_mode):
-        with open(path, "rb") as stream:
-            return _time_of(hashlib.file_digest(stream, "sha256").digest())
-    return epoch
-
-
-def _time_of(digest: bytes) -> int:
-    return _FIRST_TIME + int.from_bytes(digest[:8], "big") % _TIMES
