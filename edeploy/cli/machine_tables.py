@@ -11,6 +11,7 @@ STYLES = {
     "rejected": "red",
     "testing": "yellow",
     "installing": "yellow",
+    "upgrading": "yellow",
     "reserved": "yellow",
 }
 

@@ -19,6 +19,7 @@ class Kind(StrEnum):
     TOKEN = "token"  # noqa: S105
     SESSION = "session"
     CALL_HOME = "call-home"
+    SYSTEM = "system"
 
 
 @dataclass(frozen=True)

@@ -60,6 +60,12 @@ def _end(session: Session, machine: Machine, now: float) -> None:
         if test_failed is not None:
             fail(session, machine, test_failed, phase=None, now=now)
         return
+    if state is State.UPGRADING:
+        told = machine.upgrade or {}
+        reason = f"it said nothing more on its way to {told.get('goal')}, since "
+        reason += _clock(machine.last_seen)
+        fail(session, machine, reason, phase=str(told.get("phase")), now=now)
+        return
     phase = _open_phase(session, machine)
     if phase is None:
         fail(session, machine, "its deadline passed before any phase", phase=None, now=now)

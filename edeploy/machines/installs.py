@@ -214,8 +214,11 @@ def log_place(session: Session, secret: str) -> tuple[str, int]:
     return holder.machine.name, holder.attempt.number
 
 
-def take_call_home(session: Session, secret: str, home: Home, *, address: str, now: float) -> None:
-    """The installed system is up: active, the lease is spent. Again while active: noted."""
+def take_call_home(session: Session, secret: str, home: Home, *, address: str, now: float) -> str:
+    """The installed system is up: active, the lease is spent. Again while active: noted.
+
+    The secret by which that system speaks from now on.
+    """
     holder = bearer(session, secret, Kind.CALL_HOME)
     machine, lease = holder.machine, holder.lease
     late = holder.credential.revoked is not None
@@ -235,14 +238,16 @@ def take_call_home(session: Session, secret: str, home: Home, *, address: str, n
     machine.address = address
     machine.role, machine.version = home.role, home.version
     machine.kernel, machine.boot_id = home.kernel, home.boot_id
+    system = mint(session, Kind.SYSTEM, lease, holder.attempt, now=now)
     if State(machine.state) is not State.INSTALLING:
-        return
+        return system
     spend(session, lease, now=now)
     row = attempts.phase(session, holder.attempt, "first-boot", now=now)
     row.ended = now
     attempts.end(holder.attempt, now=now)
     text = f"{home.role} {home.version} is up, {home.uptime_seconds:.0f} s after its kernel"
     move(session, machine, Verb.CALL_HOME, text, now=now)
+    return system
 
 
 def _ended(holder: Bearer) -> str | None:

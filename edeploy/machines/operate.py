@@ -13,8 +13,15 @@ from edeploy.machines.states import State, Verb
 
 
 def retry(session: Session, name: str, *, now: float) -> Machine:
-    """A failed machine is matched anew at its next report; NotAllowed in other states."""
+    """A failed machine is matched anew at its next report; NotAllowed in other states.
+
+    When it failed in an upgrade, its disk has a system with all its data: that counts as active.
+    """
     machine = find(session, name)
+    if machine.state == State.FAILED and machine.failed_from == State.UPGRADING:
+        text = "by an operator: what its disk has runs"
+        move(session, machine, Verb.UPGRADED, text, now=now)
+        return machine
     move(session, machine, Verb.RETRY, "by an operator", now=now)
     return machine
 

@@ -50,6 +50,7 @@ class Policy:
     reserve_minutes: int
     deadline_minutes: int  # for profiles that say nothing
     first_boot_minutes: int
+    upgrade_minutes: int = 60
     health: HealthPolicy = field(default_factory=HealthPolicy)
 
 

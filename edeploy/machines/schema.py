@@ -45,6 +45,7 @@ class Machine(Base):
     on_success: Mapped[str | None]  # an operator's choice for this machine, over the profile's
     on_failure: Mapped[str | None]
     health: Mapped[str | None]  # the test that an operator wants of it, over the profile's
+    upgrade: Mapped[JsonObject | None]  # how far its last one got: phase, goal, why, since
 
     identities: Mapped[list["IdentityPart"]] = relationship(
         back_populates="machine", cascade="all, delete-orphan"
@@ -97,6 +98,7 @@ class Holding(Base):
             "mark",
             unique=True,
             sqlite_where=text("ended IS NULL"),
+            postgresql_where=text("ended IS NULL"),
         ),
     )
 
@@ -129,6 +131,7 @@ class Lease(Base):
             "machine_id",
             unique=True,
             sqlite_where=text("state != 'returned'"),
+            postgresql_where=text("state != 'returned'"),
         ),
         Index("leases_by_profile", "profile", "state"),
     )
@@ -199,7 +202,7 @@ class Credential(Base):
     """A secret that was given out; only its SHA-256 is here.
 
     `token` redeems an install once, `session` is for the agent, `call-home` for the
-    installed system.
+    installed system's first word, `system` for all that it says later.
     """
 
     __tablename__ = "credentials"

@@ -34,7 +34,7 @@ class Verb(StrEnum):
     ACCEPT = "accept"
     RETURN = "return"  # from a test to the system that ran before it, whatever the verdict
     UPGRADE = "upgrade"
-    UPGRADED = "upgraded"  # to the new version, or back to the old one
+    UPGRADED = "upgraded"  # to the new version, or back to the old one; what the disk has runs
     RETRY = "retry"
     REINSTALL = "reinstall"
 
@@ -70,6 +70,9 @@ WAYS: dict[tuple[State, Verb], State] = {
     (State.UPGRADING, Verb.UPGRADED): State.ACTIVE,
     (State.UPGRADING, Verb.FAIL): State.FAILED,
     (State.FAILED, Verb.RETRY): State.DISCOVERED,
+    # Of a failed upgrade: the machine was only silent, or is tried again.
+    (State.FAILED, Verb.UPGRADE): State.UPGRADING,
+    (State.FAILED, Verb.UPGRADED): State.ACTIVE,
 }
 
 LEASED = frozenset({State.TESTING, State.RESERVED, State.INSTALLING, State.UPGRADING})

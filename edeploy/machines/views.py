@@ -3,7 +3,7 @@
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
-from edeploy.machines import attempts, health_views, testing
+from edeploy.machines import attempts, health_views, testing, upgrades
 from edeploy.machines.entries import label
 from edeploy.machines.hardware import known_by
 from edeploy.machines.holdings import of_machine
@@ -57,7 +57,7 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         "macs": macs(machine),
         "address": machine.address,
         "power": machine.power,
-        "phase": phase.name if phase else machine.failed_phase,
+        "phase": phase.name if phase else machine.failed_phase or _upgrade_phase(machine),
         "done": phase.done if phase else None,
         "total": phase.total if phase else None,
         "unit": phase.unit if phase else None,
@@ -66,6 +66,7 @@ def summary(session: Session, machine: Machine) -> JsonObject:
         "reason": machine.failed_reason
         or _waits_for(machine)
         or (test.reason if test and machine.state == State.REJECTED else None)
+        or _why_back(machine)
         or None,
         "hold": machine.hold,
         "disk_touched": machine.disk_touched,
@@ -85,6 +86,7 @@ def machine(session: Session, name: str) -> JsonObject:
         "created": row.created,
         "why": row.why,
         "failed_from": row.failed_from,
+        "upgrade": row.upgrade,
         "kernel": row.kernel,
         "boot_id": row.boot_id,
         "on_success": row.on_success,
@@ -158,6 +160,23 @@ def _waits_for(machine: Machine) -> str | None:
     """What a machine without a lease would have, if others had not."""
     waits = machine.state == State.DISCOVERED and machine.profile is None
     return machine.exhausted if waits else None
+
+
+def _upgrade_phase(machine: Machine) -> str | None:
+    """How far an upgrade is, or that the next boot tries one."""
+    told = machine.upgrade or {}
+    waits = machine.state == State.ACTIVE and told.get("phase") == upgrades.Phase.ARMED
+    if machine.state == State.UPGRADING or waits:
+        return f"{told.get('phase')} {told.get('goal')}"
+    return None
+
+
+def _why_back(machine: Machine) -> str | None:
+    """Why the last upgrade of a machine ended where it began."""
+    told = machine.upgrade or {}
+    if machine.state == State.ACTIVE and told.get("phase") == upgrades.Phase.BACK:
+        return f"still {machine.version}, not {told.get('goal')}: {told.get('why')}"
+    return None
 
 
 def _how_far(session: Session, test: HealthTest) -> JsonObject:

@@ -22,7 +22,8 @@ class BadNodeFile(EdeployError):
 
 @dataclass(frozen=True)
 class Node:
-    """/etc/edeploy/node.json. `call_home` is a secret, "" once it was used."""
+    """/etc/edeploy/node.json. `call_home` is a secret, "" once it was used; `secret` is the one
+    that the server gave for it, for all that is told later."""
 
     server: str
     machine: str
@@ -30,6 +31,7 @@ class Node:
     version: str
     profile: str
     call_home: str = field(default="", repr=False)
+    secret: str = field(default="", repr=False)
 
 
 def read_node(path: Path = NODE_FILE) -> Node:
@@ -40,6 +42,7 @@ def read_node(path: Path = NODE_FILE) -> Node:
             **{name: str(data[name]) for name in ("server", "machine", "role", "version")},
             profile=str(data.get("profile", "")),
             call_home=str(data.get("call_home", "")),
+            secret=str(data.get("secret", "")),
         )
     except OSError as error:
         raise BadNodeFile(f"{path}: {error.strerror}") from error
@@ -48,7 +51,8 @@ def read_node(path: Path = NODE_FILE) -> Node:
 
 
 def call_home(path: Path = NODE_FILE) -> str:
-    """Tell the server until it has accepted it, then forget the secret; a line for the journal.
+    """Tell the server until it has accepted it, and keep the secret that it gives for this one;
+    a line for the journal.
 
     Raises EdeployError when the server refuses or stays away; the system's unit tries again.
     """
@@ -56,7 +60,7 @@ def call_home(path: Path = NODE_FILE) -> str:
     if not node.call_home:
         return f"{node.machine}: the server knows already"
     try:
-        Server(node.server, bearer=node.call_home, on_wait=print).post(
+        answer = Server(node.server, bearer=node.call_home, on_wait=print).post(
             "/v1/call-home",
             {
                 "role": node.role,
@@ -71,11 +75,13 @@ def call_home(path: Path = NODE_FILE) -> str:
             f"{node.machine}: {error.message}",
             error.hint or f"`edeploy machine log {node.machine}` on the server says more.",
         ) from error
-    _forget_secret(path)
+    _change_secret(path, str(answer.get("secret", "")))
     return f"{node.machine}: runs {node.role} {node.version}, told {node.server}"
 
 
-def _forget_secret(path: Path) -> None:
+def _change_secret(path: Path, secret: str) -> None:
     data = json.loads(path.read_bytes())
     del data["call_home"]
+    if secret:
+        data["secret"] = secret
     atomic.write(path, json.dumps(data, indent=1) + "\n", mode=0o600)

@@ -63,18 +63,26 @@ def _decide(console: Console) -> str:
 
 
 def call_home() -> int:
-    """Run once on the installed system."""
+    """At each start of the installed system."""
     from edeploy.node.callhome import call_home as call
 
     print(call())
+    from edeploy.node.upgrade.standing import tell_at_start
+
+    print(tell_at_start())
     return 0
 
 
 def health() -> int:
     """After a start with a version on trial: confirm it, or restart."""
+    from edeploy.node import timeouts
     from edeploy.node.upgrade.trial import judge
+    from edeploy.run import run
 
     print(judge(), flush=True)
+    # It has as much patience as it takes to tell the server.
+    words = ["systemctl", "--no-block", "restart", "edeploy-node.service"]
+    run(words, timeout=timeouts.PROGRAM, check=False)
     return 0
 
 
@@ -157,7 +165,7 @@ def _parse(words: Sequence[str]) -> Callable[[], int]:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     commands.add_parser("agent", help="in the ramdisk: report, and do what the server answers")
     commands.add_parser("boot-entries", help="write the boot loader's entries anew")
-    commands.add_parser("call-home", help="on the installed system: tell the server it is up")
+    commands.add_parser("call-home", help="on the installed system: tell the server what runs")
     commands.add_parser("detect", help="print what this machine is")
     test = commands.add_parser("measure", help="run a test that only reads; print its results")
     test.add_argument("profile", choices=("quick", "full", "burn", "lab"))

@@ -11,7 +11,7 @@ from pydantic import Field
 from edeploy import atomic
 from edeploy.boot import ipxe
 from edeploy.inventory.items import parse_report
-from edeploy.machines import attempts, installs, policy
+from edeploy.machines import attempts, installs, policy, upgrades
 from edeploy.machines.enrolment import booting
 from edeploy.machines.records import boot_label, live_lease, standing
 from edeploy.machines.reporting import take_report
@@ -59,6 +59,18 @@ class HomeMessage(Message):
     boot_id: str = Field("", max_length=128)
     kernel: str = Field("", max_length=256)
     uptime_seconds: float = 0.0
+
+
+class StandingMessage(Message):
+    """What an installed system runs, and how far an upgrade is."""
+
+    role: str = Field(max_length=128)
+    version: str = Field(max_length=128)
+    boot_id: str = Field("", max_length=128)
+    kernel: str = Field("", max_length=256)
+    phase: Literal["", "stage", "pre", "apply", "boot", "check", "armed", "back", "failed"] = ""
+    goal: str = Field("", max_length=128)
+    why: str = Field("", max_length=2000)
 
 
 def machines_app(service: Service) -> FastAPI:
@@ -193,7 +205,20 @@ def _install_routes(app: FastAPI, service: Service) -> None:
     @app.post("/v1/call-home")
     def call_home(request: Request, secret: Secret, body: Body) -> JsonObject:
         home = installs.Home(**parsed(HomeMessage, body).model_dump())
+        address, now = peer(request), service.now()
         with database.write() as session:
-            installs.take_call_home(session, secret, home, address=peer(request), now=service.now())
+            system = installs.take_call_home(session, secret, home, address=address, now=now)
+        service.wake()
+        return {"secret": system}
+
+    @app.post("/v1/standing")
+    def standing_now(request: Request, secret: Secret, body: Body) -> JsonObject:
+        message = parsed(StandingMessage, body)
+        said = upgrades.Standing(
+            **{**message.model_dump(), "phase": upgrades.Phase(message.phase)},
+        )
+        address, now = peer(request), service.now()
+        with database.write() as session:
+            upgrades.take_standing(session, secret, said, service.policy, address=address, now=now)
         service.wake()
         return {}

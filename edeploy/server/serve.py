@@ -165,6 +165,7 @@ def _service(site: Site) -> Iterator[Service]:
             reserve_minutes=settings.install.reserve_minutes,
             deadline_minutes=settings.install.deadline_minutes,
             first_boot_minutes=settings.install.first_boot_minutes,
+            upgrade_minutes=settings.install.upgrade_minutes,
             health=_health_policy(site),
         ),
         boot=BootSettings(

@@ -235,6 +235,9 @@ class InstallSettings:
     first_boot_minutes: int = setting(
         integer(1, MAX_MINUTES), 15, "From there until the installed system calls home."
     )
+    upgrade_minutes: int = setting(
+        integer(1, MAX_MINUTES), 60, "What each phase of an upgrade may take."
+    )
 
 
 @dataclass(frozen=True)

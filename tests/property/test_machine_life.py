@@ -16,7 +16,7 @@ from sqlalchemy import select
 
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import Report, parse_report
-from edeploy.machines import assigning, cmdb, installs, operate, takeover, views
+from edeploy.machines import assigning, cmdb, installs, operate, takeover, upgrades, views
 from edeploy.machines.attempts import INSTALL_PHASES
 from edeploy.machines.database import Database
 from edeploy.machines.failures import end_due, next_deadline
@@ -89,6 +89,7 @@ class Life(RuleBasedStateMachine):
         self.tokens: dict[int, list[str]] = {}
         self.sessions: dict[int, list[str]] = {}
         self.homes: dict[int, list[str]] = {}
+        self.systems: dict[int, str] = {}
         self.redeemed: set[str] = set()
         # Which entry of the file each name means, through all edits; whose it is for ever.
         self.entry_of = {
@@ -295,13 +296,35 @@ class Life(RuleBasedStateMachine):
             try:
                 with self.database.write() as session:
                     home = Home("web", "1", "b", "6.1", 1.0)
-                    installs.take_call_home(session, secret, home, address="a", now=self.now)
+                    system = installs.take_call_home(
+                        session, secret, home, address="a", now=self.now
+                    )
             except EdeployError:
                 return
-            assert before in (State.INSTALLING, State.ACTIVE)
-            assert self.state(number) is State.ACTIVE
+            self.systems[number] = system
+            assert before in (State.INSTALLING, State.ACTIVE, State.UPGRADING)
+            after_it = State.ACTIVE if before is State.INSTALLING else before
+            assert self.state(number) is after_it
             if before is State.INSTALLING:
                 self.settle(number)
+
+    @rule(number=NUMBERS, phase=st.sampled_from(upgrades.Phase))
+    def upgrade(self, number: int, phase: upgrades.Phase) -> None:
+        """Any word of an upgrade, also of a system that should not run any more."""
+        before = self.state(number)
+        if number not in self.systems:
+            return
+        said = upgrades.Standing("web", "1", "b", "6.1", phase, "2", "why" if phase else "")
+        try:
+            with self.database.write() as session:
+                upgrades.take_standing(
+                    session, self.systems[number], said, RULES, address="a", now=self.now
+                )
+        except EdeployError:
+            assert self.state(number) is before
+            return
+        assert before in (State.ACTIVE, State.UPGRADING, State.FAILED)
+        assert self.state(number) in (State.ACTIVE, State.UPGRADING, State.FAILED)
 
     def settle(self, number: int) -> None:
         self.released.discard(number)
@@ -365,7 +388,7 @@ class Life(RuleBasedStateMachine):
             assert slots["small"] <= QUOTA - 2 and slots["large"] <= QUOTA
             states = [(machines[lease.machine_id].state, lease.state) for lease in live]
             fits = {"reserved": "held", "installing": "held", "active": "spent",
-                    "discovered": "kept"}  # fmt: skip
+                    "upgrading": "spent", "failed": "spent", "discovered": "kept"}  # fmt: skip
             assert all(fits[state] == lease for state, lease in states)
             leased = {lease.machine_id for lease in live}
             for row in machines.values():
@@ -374,7 +397,9 @@ class Life(RuleBasedStateMachine):
                 if row.state == "active" and row.id not in leased:
                     assert int(str(row.serial).removeprefix("EDL")) in self.released
                 if row.state == "failed":
-                    assert row.id not in leased and row.failed_reason and row.failed_from
+                    assert row.failed_reason and row.failed_from
+                    # What its disk has is its own, and so are slot and entry.
+                    assert row.id not in leased or row.failed_from == "upgrading"
 
     @invariant()
     def nothing_is_in_two_hands(self) -> None:
@@ -405,7 +430,11 @@ class Life(RuleBasedStateMachine):
             for row in session.scalars(select(Machine)):
                 stands = standing(session, row)
                 if boot(stands) is Boot.DISK:
-                    assert stands.state is State.ACTIVE or stands.finished
+                    assert (
+                        stands.finished
+                        or State.UPGRADING in (stands.state, stands.failed_from)
+                        or (stands.state is State.ACTIVE)
+                    )
 
     @invariant()
     def every_move_is_on_the_map_and_has_its_event(self) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Callable
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
@@ -52,8 +53,16 @@ class Upgraded:
     received: int
 
 
-def upgrade(machine: Here, version: str, loader: Loader, tell: Tell) -> Upgraded:
+def upgrade(
+    machine: Here,
+    version: str,
+    loader: Loader,
+    tell: Tell,
+    on_phase: Callable[[str], None] = lambda _: None,
+) -> Upgraded:
     """Make `version` complete beside the one that runs, and let the next boot try it.
+
+    `on_phase` hears of each of the server's phases that begins.
 
     May be repeated after any interruption. Raises EdeployError; the machine then boots what it
     booted before.
@@ -64,6 +73,7 @@ def upgrade(machine: Here, version: str, loader: Loader, tell: Tell) -> Upgraded
         job = make_job(machine, now, version, tell)
         reached = job.wanted.version
         write_state(machine.places.state, replace(state, phase=Phase.STAGING, good=now.name))
+        on_phase("stage")
         name = machine.places.new_name(now.role, reached)
         staged = stage(job, name)
         overlaps = tuple(os.fsdecode(path) for path in staged.merge.overlaps)

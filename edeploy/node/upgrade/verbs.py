@@ -22,6 +22,7 @@ from edeploy.node.upgrade.here import manifest_of_running as manifest_of
 from edeploy.node.upgrade.live.live import live_folder, read_live, rollback_live, upgrade_live
 from edeploy.node.upgrade.preview import Preview, preview
 from edeploy.node.upgrade.stage import versions
+from edeploy.node.upgrade.standing import BOOT, Standing, version_of
 from edeploy.node.upgrade.state import Phase, read_state
 from edeploy.node.upgrade.upgrade import Upgraded, merge_late, rollback, upgrade
 
@@ -121,19 +122,25 @@ def _say_preview(found: Preview) -> None:
 def _upgrade(machine: Here, arguments: argparse.Namespace) -> int:
     if arguments.live:
         return _upgrade_live(machine, arguments)
-    loader = loader_of(machine.places)
-    done = upgrade(machine, arguments.version, loader, _Terminal())
+    loader, said = loader_of(machine.places), Standing(machine)
+    with said.upgrade(arguments.version) as on_phase:
+        done = upgrade(machine, arguments.version, loader, _Terminal(), on_phase)
+    said.tell_all()
     if arguments.json:
         _json(dataclasses.asdict(done))
     else:
         _say_upgraded(done)
     if arguments.reboot:
+        said.tell(BOOT, done.version)
         loader.restart()
     return 0
 
 
 def _upgrade_live(machine: Here, arguments: argparse.Namespace) -> int:
-    done = upgrade_live(machine, arguments.version, _Terminal())
+    said = Standing(machine)
+    with said.upgrade(arguments.version) as on_phase:
+        done = upgrade_live(machine, arguments.version, _Terminal(), on_phase)
+    said.tell_all()
     if arguments.json:
         _json(dataclasses.asdict(done))
     else:
@@ -158,9 +165,11 @@ def _say_upgraded(done: Upgraded) -> None:
 def _rollback(machine: Here, arguments: argparse.Namespace) -> int:
     if read_live(live_folder(machine)) and not read_state(machine.places.state).trial:
         words = rollback_live(machine)
+        Standing(machine).tell_all()
         return _json({"done": words}) if arguments.json else _print(words)
     loader = loader_of(machine.places)
     words = rollback(machine, loader)
+    Standing(machine).tell_all()
     if arguments.json:
         _json({"done": words})
     else:
@@ -245,6 +254,9 @@ def _phase_words(phase: Phase, good: str, trial: str, why: str) -> str:
 
 def _late(machine: Here, arguments: argparse.Namespace) -> int:
     overlaps = merge_late(machine)
+    state = read_state(machine.places.state)
+    if state.phase is Phase.ARMED:
+        Standing(machine).tell(BOOT, version_of(state.trial, machine.node.role))
     return _json({"overlaps": overlaps}) if arguments.json else 0
 
 

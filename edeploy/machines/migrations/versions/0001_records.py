@@ -123,6 +123,7 @@ def upgrade() -> None:
         ["machine_id"],
         unique=True,
         sqlite_where=sa.text("state != 'returned'"),
+        postgresql_where=sa.text("state != 'returned'"),
     )
     op.create_table(
         "reports",

@@ -39,6 +39,7 @@ def upgrade() -> None:
         ["profile", "mark"],
         unique=True,
         sqlite_where=sa.text("ended IS NULL"),
+        postgresql_where=sa.text("ended IS NULL"),
     )
     op.add_column("machines", sa.Column("exhausted", sa.Text(), nullable=True))
     # Written out: on SQLite Alembic adds a foreign key by making the table anew, which others name.

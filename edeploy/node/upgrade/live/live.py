@@ -12,6 +12,7 @@ import os
 import shutil
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Callable
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
@@ -77,8 +78,12 @@ def read_live(folder: Path) -> Live | None:
         raise EdeployError(f"{folder}/live.json: damaged: {error}") from error
 
 
-def upgrade_live(machine: Here, version: str, tell: Tell) -> LiveDone:
+def upgrade_live(
+    machine: Here, version: str, tell: Tell, on_phase: Callable[[str], None] = lambda _: None
+) -> LiveDone:
     """Make the running system `version`, or go on with that after an interruption.
+
+    `on_phase` hears of each of the server's phases that begins.
 
     Raises EdeployError. Before the first change the system is what it was; after it the same
     command goes on, and `rollback` takes it back.
@@ -87,13 +92,13 @@ def upgrade_live(machine: Here, version: str, tell: Tell) -> LiveDone:
         folder = live_folder(machine)
         live = read_live(folder)
         if live is None or live.post:
-            live = _prepare(machine, version, folder, tell)
+            live = _prepare(machine, version, folder, tell, on_phase)
         elif live.new != version:
             raise NotNow(
                 f"a live upgrade to {live.new} was begun and has not ended",
                 f"Run `upgrade --live {live.new}` again, or `rollback`.",
             )
-        return _carry_out(machine, folder, live)
+        return _carry_out(machine, folder, live, on_phase)
 
 
 def rollback_live(machine: Here) -> str:
@@ -112,7 +117,9 @@ def rollback_live(machine: Here) -> str:
         return f"{machine.node.role} is {live.old} again; restart services that use what changed"
 
 
-def _prepare(machine: Here, version: str, folder: Path, tell: Tell) -> Live:
+def _prepare(
+    machine: Here, version: str, folder: Path, tell: Tell, on_phase: Callable[[str], None]
+) -> Live:
     state = read_state(machine.places.state)
     if state.phase in (Phase.ARMED, Phase.TRIAL):
         raise NotNow(f"{state.trial} is on trial", "Confirm it or roll it back before.")
@@ -123,6 +130,7 @@ def _prepare(machine: Here, version: str, folder: Path, tell: Tell) -> Live:
     wanted = source.offer(machine.server, now.role, version)
     job = Job(machine.places, machine.server, now, wanted, [edge], machine.signers, tell)
     work = machine.places.stage("live")
+    on_phase("stage")
     whole = build_whole(job, work)
     copy_etc(whole.tree / "etc", work / "etc-base", whole.entries)
     _fetch_rules(machine, edge, now.role, work, wanted.allow_unsigned)
@@ -188,14 +196,18 @@ def _keep_what_says_what(machine: Here, now: Current, whole: Whole, work: Path) 
     (work / "etc-base").rename(work / "after/etc-base")
 
 
-def _carry_out(machine: Here, folder: Path, live: Live) -> LiveDone:
+def _carry_out(
+    machine: Here, folder: Path, live: Live, on_phase: Callable[[str], None]
+) -> LiveDone:
     journal = read_journal(folder)
     if journal is None:
         raise EdeployError(f"{folder}: the journal is not there", "Run: edeploy-node rollback")
     log = machine.root / "var/log/edeploy" / f"upgrade-{live.old}-{live.new}.log"
     if not live.pre:
+        on_phase("pre")
         ended = run_hook(folder / "pre", live.old, live.new, log)
         live = _note(folder, replace(live, pre=True, reboot=ended is Ended.REBOOT))
+    on_phase("apply")
     if not live.applied:
         apply(journal, _physical(machine))
         atomic.sync_file_system(machine.places.top)
