@@ -106,7 +106,8 @@ def judge_cube(cube: Floats, terms: Terms) -> Cells:
     cells = Cells(
         level=level,
         ratios=ratios,
-        z=level / spread,
+        # One alone is compared with nobody.
+        z=np.where(members > 1, level / spread, np.nan),
         value=np.exp(np.where(terms.lower, -1.0, 1.0) * typical),
         runs=np.isfinite(ratios).sum(axis=2),
         odd=odd.sum(axis=2),

@@ -10,6 +10,7 @@ from test_health_gate import DONE, fates, known, measured
 
 from edeploy.health.analysis import Analysis
 from edeploy.health.gate import Fate
+from edeploy.health.report.page import as_html
 from edeploy.health.rounds import merged
 
 Link = Mapping[str, object]
@@ -85,6 +86,12 @@ def test_a_switch_that_offers_more_is_the_other_end(tmp_path: Path) -> None:
     analysis = rack(tmp_path, [slow])
     assert told(analysis)["n0"] == "fail"
     assert "bad cable or transceiver" in by_node(analysis)["n0"].why
+
+
+def test_one_alone_is_shown_with_its_figures_and_compared_with_nobody(tmp_path: Path) -> None:
+    analysis = rack(tmp_path, [pcie(FULL)])
+    assert analysis.tests == 0
+    assert "<td>cpu/all <span" in as_html(analysis)
 
 
 def test_the_gate_waits_for_peers_and_measures_nothing_again() -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cache
 
 import jinja2
+import numpy as np
 
 from edeploy import __version__
 from edeploy.health import rules
@@ -45,8 +46,18 @@ class Sparkline:
 
 
 @dataclass(frozen=True)
+class Measured:
+    """A figure that was compared with nobody's: the median of its runs."""
+
+    metric: str
+    unit: str
+    value: float
+    runs: int
+
+
+@dataclass(frozen=True)
 class Card:
-    """What the page shows of one machine."""
+    """What the page shows of one machine. `measured` are the figures of one without peers."""
 
     number: int
     node: str
@@ -59,6 +70,7 @@ class Card:
     oddities_left: int
     figures: tuple[tuple[Verdict, Comparison], ...]
     figures_left: int
+    measured: tuple[Measured, ...]
     said: tuple[str, ...]
     traces: tuple[Sparkline, ...]
 
@@ -94,7 +106,7 @@ def as_html(analysis: Analysis) -> str:
         legend=legend(),
         strips=strips(analysis),
         panels=panels(analysis),
-        cards=[_card(one, analysis, n < _MAX_OPEN) for n, one in enumerate(shown)],
+        cards=_cards(shown, analysis),
         left_out=len(analysis.judgements) - len(shown),
         all_machines=ALL_MACHINES,
         choice=analysis.choice,
@@ -167,7 +179,32 @@ def _fast_lines(analysis: Analysis) -> list[tuple[str, str]]:
     return [(node, ", ".join(metrics)) for node, metrics in by_node.items()]
 
 
-def _card(judgement: Judgement, analysis: Analysis, early: bool) -> Card:
+def _cards(shown: Sequence[Judgement], analysis: Analysis) -> list[Card]:
+    alone = _measured_alone({one.machine for one in shown if one.comparison is None}, analysis)
+    return [
+        _card(one, analysis, n < _MAX_OPEN, alone.get(one.machine, []))
+        for n, one in enumerate(shown)
+    ]
+
+
+def _measured_alone(machines: Set[int], analysis: Analysis) -> dict[int, list[Measured]]:
+    """The figures of these machines that nothing is there to compare with."""
+    found: dict[int, list[Measured]] = {}
+    for block in analysis.judged if machines else ():
+        alone = np.flatnonzero(block.cells.members == 1).tolist()
+        for row, where in enumerate(block.cohort.rows):
+            for column in alone if where.machine in machines else ():
+                runs = int(block.cells.runs[row, column])
+                if runs:
+                    about, value = block.columns[column], float(block.cells.value[row, column])
+                    one = Measured(about.of(where), about.unit, value, runs)
+                    found.setdefault(where.machine, []).append(one)
+    return found
+
+
+def _card(
+    judgement: Judgement, analysis: Analysis, early: bool, measured: Sequence[Measured]
+) -> Card:
     machine = analysis.evidence.machines[judgement.machine]
     figures = [
         (finding.verdict, comparison)
@@ -201,7 +238,8 @@ def _card(judgement: Judgement, analysis: Analysis, early: bool) -> Card:
         oddities=tuple(oddities[:_MAX_ODDITIES]),
         oddities_left=max(0, len(oddities) - _MAX_ODDITIES),
         figures=tuple(figures[:_MAX_FIGURES]),
-        figures_left=max(0, len(figures) - _MAX_FIGURES),
+        figures_left=max(0, len(figures) - _MAX_FIGURES, len(measured) - _MAX_FIGURES),
+        measured=tuple(measured[:_MAX_FIGURES]),
         said=tuple(one for one in said if one),
         traces=tuple(_sparkline(trace) for trace in machine.record.traces if trace.points),
     )
