@@ -1,5 +1,8 @@
 # The two commands: `make demo` and `make test`. Each sets up what it needs (Debian 12 or 13, root).
-.PHONY: demo demo-ahc test test-all check setup lock clean
+ROLES := base web mariadb hypervisor ceph openstack-common openstack-full install-server
+PARTS := roles/install-server/parts
+
+.PHONY: demo demo-ahc test test-all check setup lock clean roles
 
 setup:
 	./setup-machine
