@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from edeploy.cli.image_disk import disk
 from edeploy.cli.image_sign import sign_image
 from edeploy.cli.image_store import (
     diff,
@@ -33,7 +34,7 @@ def command() -> None:
     """Images: roles built at a version, in the store."""
 
 
-for each in (ls, rm, gc, fsck, diff, sign_image):
+for each in (ls, rm, gc, fsck, diff, sign_image, disk):
     command.add_command(each)
 
 

@@ -33,7 +33,7 @@ def test_partitions_never_overlap_and_fit(
     numbers = iter(range(100))
     try:
         wish = Wish(disk.path, filesystem, swap, root)
-        plan = layout.make_plan(wish, disk, firmware, "f" * 64, lambda: f"{next(numbers):032x}")
+        plan = layout.make_plan(wish, disk, (firmware,), "f" * 64, lambda: f"{next(numbers):032x}")
     except BadLayout:
         return
     end = MIB

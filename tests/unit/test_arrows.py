@@ -17,6 +17,8 @@ ROOMS = {
     "inventory": set(),
     "match": {"inventory"},
     "images": {"inventory"},
+    # The only room that uses what runs on machines: a disk is made as a machine makes its own.
+    "disks": {"images", "inventory", "node"},
     "health": {"inventory"},
     "machines": {"match", "images", "inventory"},
     "boot": {"machines", "match", "images", "inventory"},

@@ -79,13 +79,16 @@ def test_boot_on_a_file_system_of_its_own() -> None:
     assert "menuentry 'Its Linux, Linux 6.1' {" in text
     assert "\tlinux /vmlinuz-6.1 root=UUID=r00t ro quiet\n\tinitrd /initrd.img-6.1\n" in text
     assert "serial" not in text
-    assert "all_video" not in text
 
 
-def test_uefi_gives_the_kernel_a_screen() -> None:
+def test_a_screen_for_the_kernel_by_uefi_and_a_serial_console_by_bios() -> None:
     kernels = (Kernel("6.1", "vmlinuz-6.1", ""),)
-    text = grub.config(Boot("Linux", ACCESS, "/boot", kernels, "", "", uefi=True))
-    assert "insmod all_video\nset gfxpayload=keep\n" in text
+    text = grub.config(Boot("Linux", ACCESS, "/boot", kernels, "", "serial --unit=0"))
+    uefi, _, bios = text.partition("else\n")
+    assert uefi.endswith(
+        'if [ "${grub_platform}" = efi ]; then\n\tinsmod all_video\n\tset gfxpayload=keep\n'
+    )
+    assert bios.startswith("\tserial --unit=0\n\tterminal_input console serial\n")
     assert "initrd" not in text
 
 

@@ -57,9 +57,14 @@ class TestFindDisk:
             find_disk("S", twins)
 
 
-def plan_of(wish: Wish, firmware: str = "bios", *, on: Disk = VDA) -> Plan:
-    uuids = iter(f"{number}" * 8 + "-0000-4000-8000-000000000000" for number in range(1, 9))
-    return layout.make_plan(wish, on, firmware, "f" * 64, lambda: next(uuids))
+def uuid(number: int) -> str:
+    return f"{number}" * 8 + "-0000-4000-8000-000000000000"
+
+
+def plan_of(wish: Wish, *firmwares: str, on: Disk = VDA) -> Plan:
+    uuids = map(uuid, range(1, 9))
+    firmwares = firmwares or ("bios",)
+    return layout.make_plan(wish, on, firmwares, "f" * 64, lambda: next(uuids))
 
 
 class TestPlan:
@@ -71,14 +76,15 @@ class TestPlan:
             ("/dev/vda2", "swap", GIB),
             ("/dev/vda3", "ext4", 8 * GIB - GIB - 3 * MIB),
         ]
-        assert layout.table_step(plan).stdin.splitlines()[3:] == [
-            f'start=2048, size=2048, type={layout.BIOS_BOOT}, name="bios"',
-            f'start=4096, size=2097152, type={layout.SWAP}, name="swap"',
-            f'start=2101248, size=14673920, type={layout.LINUX_ROOT}, name="root"',
+        table = layout.table_step(plan).stdin.splitlines()
+        assert table[:4] == ["label: gpt", f"label-id: {uuid(6)}", "unit: sectors", ""]
+        assert table[4:] == [
+            f'start=2048, size=2048, type={layout.BIOS_BOOT}, uuid={uuid(1)}, name="bios"',
+            f'start=4096, size=2097152, type={layout.SWAP}, uuid={uuid(3)}, name="swap"',
+            f'start=2101248, size=14673920, type={layout.LINUX_ROOT}, uuid={uuid(5)}, name="root"',
         ]
         assert layout.fstab(plan) == (
-            "UUID=11111111-0000-4000-8000-000000000000 none swap sw 0 0\n"
-            "UUID=22222222-0000-4000-8000-000000000000 / ext4 errors=remount-ro 0 1\n"
+            f"UUID={uuid(2)} none swap sw 0 0\nUUID={uuid(4)} / ext4 errors=remount-ro 0 1\n"
         )
 
     def test_uefi(self) -> None:
@@ -89,6 +95,10 @@ class TestPlan:
         ]
         assert "UUID=1111-1111 /boot/efi vfat" in layout.fstab(plan)
         assert [step.argv[0] for step in layout.format_steps(plan)] == ["mkfs.vfat", "mkfs.xfs"]
+
+    def test_both_firmwares_and_a_root_that_can_grow(self) -> None:
+        plan = plan_of(Wish("vda"), "bios", "uefi")
+        assert [part.name for part in plan.partitions] == ["bios", "efi", "root"]
 
     def test_partitions_of_nvme(self) -> None:
         plan = plan_of(Wish("nvme0n1"), on=disk("nvme0n1"))

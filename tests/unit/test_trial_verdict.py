@@ -23,7 +23,7 @@ exit 0
 
 
 def loader_of(places: Places) -> GrubLoader:
-    return GrubLoader(places, DISK, uefi=False)
+    return GrubLoader(places, DISK)
 
 
 @pytest.fixture

@@ -44,7 +44,7 @@ def places(tmp_path: Path) -> Places:
 
 @pytest.fixture
 def loader(places: Places) -> GrubLoader:
-    return GrubLoader(places, DISK, uefi=False)
+    return GrubLoader(places, DISK)
 
 
 def config(places: Places) -> str:
@@ -160,7 +160,7 @@ def test_entries_follow_a_change_of_the_settings(places: Places, loader: GrubLoa
 
 
 def test_where_grub_cannot_write_it_is_not_asked_to(places: Places) -> None:
-    loader = KexecLoader(places, DISK, uefi=True)
+    loader = KexecLoader(places, DISK)
     loader.prepare([ONE, TWO], ONE)
     assert "save_env" not in config(places)
     assert not (places.root / "boot/grub/edeploy.env").exists()
@@ -175,7 +175,7 @@ def test_a_trial_by_kexec_leaves_the_loader_as_it_is(
         (programs / name).write_text(f'#!/bin/sh\necho {name} "$@" >> {tmp_path}/called\n')
         (programs / name).chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
-    loader = KexecLoader(places, DISK, uefi=True)
+    loader = KexecLoader(places, DISK)
     loader.prepare([ONE, TWO], ONE)
     before = config(places)
     loader.arm(TWO)
@@ -196,7 +196,7 @@ def test_kexec_must_be_there_for_a_trial(
     places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    loader = KexecLoader(places, DISK, uefi=True)
+    loader = KexecLoader(places, DISK)
     loader.prepare([ONE, TWO], ONE)
     with pytest.raises(NotBootable) as caught:
         loader.arm(TWO)

@@ -12,14 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import edeploy
 from edeploy import atomic
-from edeploy.errors import EdeployError
-from edeploy.images import manifest, trees
+from edeploy.images import apart, manifest, trees
 from edeploy.images.build import role_setup
 from edeploy.images.build.accounts import settle_ids
 from edeploy.images.build.bench import Bench, Origins, bring_up_hard_links, opened
-from edeploy.images.build.chroot import isolated
 from edeploy.images.build.layers import Kind, Layer
 from edeploy.images.build.seal import seal
 from edeploy.images.build.shared_tree import make_tree
@@ -30,7 +27,6 @@ from edeploy.images.packages.debian import Mirrors, Repo
 from edeploy.images.packages.family import family_of, packages_text
 from edeploy.images.packages.plan import parse_plan
 from edeploy.images.recipe import line_of, load_recipe
-from edeploy.run import ProgramFailed, ProgramMissing, run
 
 PLAN = "plan"
 REPO = "repo"
@@ -57,49 +53,18 @@ class Job:
 
 def make(job: Job, on_step: Callable[[str], None]) -> None:
     """Have the job done by another process. Raises what that raised: EdeployError, OSError."""
-    failures: list[dict[str, object]] = []
-    others: list[str] = []
-
-    def hear(line: str) -> None:
-        try:
-            said = json.loads(line)
-        except ValueError:
-            said = None
-        if not isinstance(said, dict):
-            others.append(line)
-        elif "step" in said:
-            on_step(str(said["step"]))
-        else:
-            failures.append(said)
-
-    # Ours, wherever Python would look for it.
-    env = {"PYTHONPATH": str(Path(edeploy.__file__).parents[1])}
-    argv = isolated([sys.executable, "-m", __name__])
-    text = json.dumps(asdict(job))
-    done = run(argv, stdin=text, env=env, timeout=None, check=False, on_line=hear)
-    if failures:
-        raise _error_of(failures[0])
-    if done.code != 0:
-        tail = "".join(f"\n  | {line}" for line in others[-12:])
-        raise ProgramFailed(f"the build of {job.role} ended: {done.code}{tail}", code=done.code)
+    what = f"the build of {job.role}"
+    apart.done_apart(__name__, asdict(job), on_step, what=what, where=job.folder)
 
 
 def main() -> int:
-    """What the process does: reads the job from stdin, prints a line of JSON for each step."""
-    data = json.load(sys.stdin)
-    job = Job(**{**data, "kind": Kind(data["kind"])})
-    try:
-        _make(job, lambda step: _say({"step": step}))
-    except EdeployError as error:
-        code = error.code if isinstance(error, ProgramFailed) else None
-        kind = type(error).__name__
-        _say({"kind": kind, "message": error.message, "hint": error.hint, "code": code})
-        return 1
-    except OSError as error:
-        where = str(error.filename or job.folder)
-        _say({"errno": error.errno, "strerror": error.strerror, "filename": where})
-        return 1
-    return 0
+    """What the process does."""
+    return apart.serve_job(_parsed, _make)
+
+
+def _parsed(text: str) -> Job:
+    data = json.loads(text)
+    return Job(**{**data, "kind": Kind(data["kind"])})
 
 
 def _make(job: Job, on_step: Callable[[str], None]) -> None:
@@ -140,21 +105,6 @@ def _known(path: bytes, origins: Origins, below: Mapping[bytes, Entry]) -> Entry
     """The entry of a path that the overlay shows as the parent's tree has it."""
     place = origins.below(path) if path != b"." else None
     return below.get(place) if place is not None else None
-
-
-def _say(what: dict[str, object]) -> None:
-    print(json.dumps(what), flush=True)
-
-
-def _error_of(said: dict[str, object]) -> EdeployError | OSError:
-    if "errno" in said:
-        return OSError(said["errno"], said["strerror"], said["filename"])
-    message, hint, code = str(said["message"]), str(said["hint"]), said["code"]
-    if said["kind"] == ProgramFailed.__name__:
-        return ProgramFailed(message, hint, code=code if isinstance(code, int) else None)
-    if said["kind"] == ProgramMissing.__name__:
-        return ProgramMissing(message, hint)
-    return EdeployError(message, hint)
 
 
 if __name__ == "__main__":

@@ -9,8 +9,6 @@ from edeploy.node.boot.grub_loader import GrubLoader
 from edeploy.node.boot.kexec_loader import KexecLoader
 from edeploy.node.boot.loader import Loader, NotBootable
 from edeploy.node.boot.systemd_boot import SystemdBootLoader, started_by_systemd_boot
-from edeploy.node.detect.system import firmware
-from edeploy.node.detect.tree import Tree
 from edeploy.node.mounts import mounts
 from edeploy.node.upgrade.places import Places
 
@@ -30,15 +28,15 @@ def loader_of(places: Places) -> Loader:
             f"{boot}/grub is not there: this machine is not started by GRUB",
             "Upgrade it with --live, or install it anew.",
         )
-    return grub_loader(places, uefi=firmware(Tree()) == "uefi")
+    return grub_loader(places)
 
 
-def grub_loader(places: Places, *, uefi: bool) -> GrubLoader:
-    """GRUB with the kind of trial that its disk allows; `uefi`: the firmware that starts it."""
+def grub_loader(places: Places) -> GrubLoader:
+    """GRUB with the kind of trial that its disk allows."""
     disk = boot_disk(places.root)
     if not disk.why:
-        return GrubLoader(places, disk, uefi=uefi)
-    return KexecLoader(places, disk, uefi=uefi)
+        return GrubLoader(places, disk)
+    return KexecLoader(places, disk)
 
 
 def _esp() -> Path:

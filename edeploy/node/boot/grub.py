@@ -34,7 +34,6 @@ class Menu:
     entries: tuple[Entry, ...]
     access: tuple[str, ...]
     serial: str
-    uefi: bool
     counted: bool
 
 
@@ -47,17 +46,26 @@ def config(menu: Menu) -> str:
         "set fallback=0",
         f"set timeout={TIMEOUT_SECONDS}",
     ]
-    if menu.serial:
-        lines += [menu.serial, "terminal_input console serial", "terminal_output console serial"]
-    lines += menu.access
-    if menu.uefi:
-        # Without it the kernel gets no screen from UEFI.
-        lines += ["insmod all_video", "set gfxpayload=keep"]
+    lines += [*menu.access, *consoles(menu.serial)]
     if menu.counted:
         lines += _choice()
     for entry in menu.entries:
         lines += _entry(entry)
     return "\n".join([*lines, ""])
+
+
+def consoles(serial: str) -> list[str]:
+    """Commands for GRUB's own console, by the firmware that started it; `serial` as in `Menu`."""
+    lines = [
+        'if [ "${grub_platform}" = efi ]; then',
+        # Without it the kernel gets no screen from UEFI, whose console is on the serial port too.
+        "\tinsmod all_video",
+        "\tset gfxpayload=keep",
+    ]
+    if serial:
+        both = ("terminal_input console serial", "terminal_output console serial")
+        lines += ["else", *(f"\t{command}" for command in (serial, *both))]
+    return [*lines, "fi"]
 
 
 def main_config() -> str:

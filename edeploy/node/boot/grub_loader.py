@@ -30,12 +30,11 @@ GRUB_D = "etc/grub.d/09_edeploy"
 
 
 class GrubLoader(Loader):
-    """Versions in `places`, on `disk`; `uefi`: the firmware that starts GRUB."""
+    """Versions in `places`, on `disk`."""
 
-    def __init__(self, places: Places, disk: BootDisk, *, uefi: bool) -> None:
+    def __init__(self, places: Places, disk: BootDisk) -> None:
         self._places = places
         self.disk = disk
-        self._uefi = uefi
         self._boot = boot_folder(places.root)
         self._env = self._boot / "grub" / grub.ENV
         self._marker = Marker(places)
@@ -99,8 +98,7 @@ class GrubLoader(Loader):
         menu = grub.Menu(
             entries=tuple(entries),
             access=self.disk.access,
-            serial="" if self._uefi else settings.serial_command(entries[0].arguments),
-            uefi=self._uefi,
+            serial=settings.serial_command(entries[0].arguments),
             counted=self.counted,
         )
         folder = self._boot / "grub"

@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Callable
 
 from edeploy.errors import EdeployError
 from edeploy.node import timeouts
@@ -18,8 +19,9 @@ from edeploy.node.boot.kernels import find_kernels
 from edeploy.node.detect.system import firmware
 from edeploy.node.detect.tree import Tree
 from edeploy.node.install import grub, nvram, places
-from edeploy.node.install.context import InstallContext
+from edeploy.node.install.context import Decisions, InstallContext
 from edeploy.node.install.deploy import deploy, why_alone
+from edeploy.node.install.image import Contents
 from edeploy.node.install.overlay import inside, lay_over, put
 from edeploy.node.mounts import Mount, at, below, chrooted, holding, mount, unmount_all
 from edeploy.node.upgrade.places import Places
@@ -41,11 +43,7 @@ class NoEsp(EdeployError):
 
 def bootloader(context: InstallContext) -> None:
     """Make the new root a system that boots on this machine."""
-    why = why_alone(context)
-    if why:
-        context.log(f"the only system of its disk, which upgrades replace in place: {why}")
-    else:
-        deploy(context)
+    make_versions(context.root, context.image, context.decisions, context.log)
     for path in lay_over(places.overlay(context.root), context.root):
         context.log(f"own file /{path}")
         if context.decisions.deployed and path.partition("/")[0] in _OF_THE_IMAGE:
@@ -58,10 +56,23 @@ def bootloader(context: InstallContext) -> None:
         words = grub_words(uefi=uefi, disk=context.decisions.disk)
         run([*inside_root, *words], timeout=timeouts.BOOT_LOADER)
         copy_modules(context.root, TARGETS[uefi])
-        configure_grub(context, inside_root, uefi=uefi)
+        disk = configure_grub(context.root, context.decisions, inside_root, context.log, uefi=uefi)
+        if uefi and disk is not None and not disk.special:
+            make_loader(context.root, disk, inside_root, f"/{LOADER}")
     if esp is not None:
         label_esp(context, esp)
         _register(context, esp)
+
+
+def make_versions(
+    root: Path, image: Contents, decided: Decisions, log: Callable[[str], None]
+) -> None:
+    """Make the new root the first of several versions, unless it must be the only one."""
+    why = why_alone(root, image.entries)
+    if why:
+        log(f"the only system of its disk, which upgrades replace in place: {why}")
+    else:
+        decided.deployed = deploy(root, image, decided.role, decided.version)
 
 
 def label_esp(context: InstallContext, esp: Mount) -> None:
@@ -103,49 +114,58 @@ def grub_words(*, uefi: bool, disk: str) -> list[str]:
 
 
 def copy_modules(root: Path, target: str) -> None:
-    """Copy the modules of GRUB that grub-install was told to leave out."""
+    """Copy what grub-install was told to leave out of GRUB's modules, and lists of them."""
     source, place = inside(root, Path("usr/lib/grub") / target), root / "boot/grub" / target
-    for path in sorted(source.glob("*.mod")):
+    for path in sorted((*source.glob("*.mod"), *source.glob("*.lst"))):
         if place.is_dir() and not (place / path.name).exists():
             shutil.copy(path, place / path.name)
 
 
-def configure_grub(context: InstallContext, inside_root: Sequence[str], *, uefi: bool) -> None:
-    """Write GRUB's settings and what it shall start."""
-    root = context.root
-    own = settings.kernel_arguments(context.decisions.kernel_arguments, CMDLINE.read_text())
+def configure_grub(
+    root: Path,
+    decided: Decisions,
+    inside_root: Sequence[str],
+    log: Callable[[str], None],
+    *,
+    uefi: bool,
+) -> BootDisk | None:
+    """Write GRUB's settings and what it shall start; None where GRUB's own tool did that."""
+    own = settings.kernel_arguments(decided.kernel_arguments, CMDLINE.read_text())
     # UEFI's own console is on the serial port already.
-    serial = "" if uefi else settings.serial_command(own)
-    put(root, settings.DROP_IN, grub.drop_in(own, serial))
-    if context.decisions.deployed:
-        disk = _start_versions(context, uefi=uefi)
-    else:
-        disk = boot_disk(root)
-        if not (plain_partition(at(root)) and plain_partition(holding(root / "boot"))):
-            # RAID and LVM need modules and names that GRUB's own tool knows.
-            context.log("the root is no plain partition: update-grub")
-            run([*inside_root, "update-grub"], timeout=timeouts.BOOT_LOADER)
-            return
-        _start_alone(context, disk, serial, uefi=uefi)
-    if uefi and not disk.special:
-        # grub-install's loader looks on the disk that the firmware says it came from; started by
-        # iPXE from the ESP's label, it is told none.
-        put(root, grub.EARLY, grub.early(disk.uuid, disk.prefix))
-        run([*inside_root, *grub.early_words(f"/{LOADER}")], timeout=timeouts.BOOT_LOADER)
+    put(root, settings.DROP_IN, grub.drop_in(own, "" if uefi else settings.serial_command(own)))
+    if decided.deployed:
+        return _start_versions(root, decided.deployed, log)
+    disk = boot_disk(root)
+    if not (plain_partition(at(root)) and plain_partition(holding(root / "boot"))):
+        # RAID and LVM need modules and names that GRUB's own tool knows.
+        log("the root is no plain partition: update-grub")
+        run([*inside_root, "update-grub"], timeout=timeouts.BOOT_LOADER)
+        return None
+    _start_alone(root, disk, settings.serial_command(own), log)
+    return disk
 
 
-def _start_versions(context: InstallContext, *, uefi: bool) -> BootDisk:
+def make_loader(root: Path, disk: BootDisk, inside_root: Sequence[str], loader: str) -> None:
+    """Make UEFI's loader, at the path `loader` in the new root.
+
+    That of grub-install looks on the disk that the firmware says it came from; started by iPXE
+    from the ESP's label, it is told none.
+    """
+    put(root, grub.EARLY, grub.early(disk.uuid, disk.prefix))
+    run([*inside_root, *grub.early_words(loader)], timeout=timeouts.BOOT_LOADER)
+
+
+def _start_versions(root: Path, name: str, log: Callable[[str], None]) -> BootDisk:
     """Entries for the machine's versions, of which there is one."""
-    name, places = context.decisions.deployed, Places(context.root / "sysroot")
-    loader = grub_loader(places, uefi=uefi)
+    places = Places(root / "sysroot")
+    loader = grub_loader(places)
     loader.prepare([name], name)
     write_state(places.state, State(good=name))
-    context.log(f"GRUB starts {name}; {loader.describe()}")
+    log(f"GRUB starts {name}; {loader.describe()}")
     return loader.disk
 
 
-def _start_alone(context: InstallContext, disk: BootDisk, serial: str, *, uefi: bool) -> None:
-    root = context.root
+def _start_alone(root: Path, disk: BootDisk, serial: str, log: Callable[[str], None]) -> None:
     os_release = inside(root, Path("etc/os-release"))
     boot = grub.Boot(
         title=settings.title_of(os_release.read_text() if os_release.is_file() else ""),
@@ -154,10 +174,9 @@ def _start_alone(context: InstallContext, disk: BootDisk, serial: str, *, uefi: 
         kernels=find_kernels(os.listdir(root / "boot")),
         arguments=f"{disk.root} {settings.arguments_of(root)}",
         serial=serial,
-        uefi=uefi,
     )
     put(root, grub.CONFIG, grub.config(boot))
-    context.log(f"GRUB starts Linux {boot.kernels[0].version} with: {boot.arguments}")
+    log(f"GRUB starts Linux {boot.kernels[0].version} with: {boot.arguments}")
 
 
 def partition_of(device: str) -> tuple[str, int]:

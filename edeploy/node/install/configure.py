@@ -200,7 +200,7 @@ def _lay_out(context: InstallContext, wish: layout.Wish) -> None:
         raise ConfigureFailed(
             f"{disk.path}: {error.strerror}", "The disk cannot be read: see the kernel's log."
         ) from error
-    plan = layout.make_plan(wish, disk, firmware(Tree()), mark, lambda: str(uuid.uuid4()))
+    plan = layout.make_plan(wish, disk, (firmware(Tree()),), mark, lambda: str(uuid.uuid4()))
     _send_plan(context, [(disk, plan.fingerprint)], plan.text())
     carry_out(plan, context.root, context.log)
     _prepend(places.overlay(context.root) / "etc/fstab", layout.fstab(plan))

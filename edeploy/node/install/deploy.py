@@ -14,7 +14,7 @@ from pathlib import Path
 from edeploy import atomic
 from edeploy.errors import EdeployError
 from edeploy.images.manifest import Entry
-from edeploy.node.install.context import InstallContext
+from edeploy.node.install.image import Contents
 from edeploy.node.mounts import below, mount
 from edeploy.node.upgrade.metadata import make_special, put_metadata
 from edeploy.node.upgrade.places import DATABASES, Places
@@ -23,13 +23,13 @@ PATHS = "usr/lib/edeploy/paths.json"
 BOOT = "boot"
 
 
-def why_alone(context: InstallContext) -> str:
+def why_alone(root: Path, entries: Sequence[Entry]) -> str:
     """Why the new system must be the only one of its disk; "" when it need not be."""
-    if not (context.root / PATHS).is_file():
+    if not (root / PATHS).is_file():
         return f"the image has no /{PATHS}"
-    image = {entry.path.partition(b"/")[0] for entry in context.image.entries}
-    shared = {os.fsencode(path) for path in (*state_paths(context.root), BOOT)}
-    for point in _mounted(context.root):
+    image = {entry.path.partition(b"/")[0] for entry in entries}
+    shared = {os.fsencode(path) for path in (*state_paths(root), BOOT)}
+    for point in _mounted(root):
         if os.fsencode(point) in image - shared:
             return f"/{point} has file systems of its own"
     return ""
@@ -45,23 +45,22 @@ def state_paths(root: Path) -> tuple[str, ...]:
         ) from error
 
 
-def deploy(context: InstallContext) -> Places:
+def deploy(root: Path, image: Contents, role: str, version: str) -> str:
     """Make the tree in the new root its first version, and show that at the same place.
 
-    The disk's own root is at /sysroot in it. Raises OSError, ProgramFailed.
+    The disk's own root is at /sysroot in it. Returns the version's name on the disk. Raises
+    OSError, ProgramFailed.
     """
-    root, entries = context.root, context.image.entries
     state = state_paths(root)
-    name = Places(root).new_name(context.decisions.role, context.decisions.version)
-    disk = _Disk(Places(root), name, entries)
+    name = Places(root).new_name(role, version)
+    disk = _Disk(Places(root), name, image.entries)
     disk.make_version()
     for path in state:
         disk.give_state(path)
     disk.keep_pristine_etc()
-    disk.keep_manifest(context.image.manifest, context.image.signature)
+    disk.keep_manifest(image.manifest, image.signature)
     disk.show((*state, BOOT))
-    context.decisions.deployed = name
-    return Places(root / "sysroot")
+    return name
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 from edeploy.errors import EdeployError
 from edeploy.images.signature import SIGNERS
-from edeploy.node.install.context import InstallContext
+from edeploy.node.install.context import Decisions, InstallContext
 from edeploy.node.install.overlay import put
 
 NODE_FILE = "/etc/edeploy/node.json"
@@ -31,12 +32,17 @@ def finish(context: InstallContext) -> None:
         "profile": context.job.profile,
     }
     put(context.root, NODE_FILE, json.dumps(node, indent=1) + "\n", mode=0o600)
-    put(context.root, CONF, f"VERS={decided.version}\nROLE={decided.role}\n")
+    name_version(context.root, decided)
     if context.signers.is_file():
         # Upgrades are held to what this installation was held to.
         put(context.root, str(SIGNERS), context.signers.read_text())
     _leave_records(context)
     os.sync()
+
+
+def name_version(root: Path, decided: Decisions) -> None:
+    """Tell the new system which version of which role it is."""
+    put(root, CONF, f"VERS={decided.version}\nROLE={decided.role}\n")
 
 
 def _leave_records(context: InstallContext) -> None:

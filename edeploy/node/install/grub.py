@@ -6,7 +6,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from edeploy.node.boot.grub import TIMEOUT_SECONDS, quoted
+from edeploy.node.boot.grub import TIMEOUT_SECONDS, consoles, quoted
 from edeploy.node.boot.kernels import Kernel
 
 CONFIG = "/boot/grub/grub.cfg"
@@ -25,7 +25,6 @@ class Boot:
     kernels: tuple[Kernel, ...]
     arguments: str
     serial: str
-    uefi: bool = False
 
 
 def drop_in(arguments: str, serial: str) -> str:
@@ -49,12 +48,7 @@ def config(boot: Boot) -> str:
         "set default=0",
         f"set timeout={TIMEOUT_SECONDS}",
     ]
-    if boot.serial:
-        lines += [boot.serial, "terminal_input console serial", "terminal_output console serial"]
-    lines += boot.access
-    if boot.uefi:
-        # Without it the kernel gets no screen from UEFI.
-        lines += ["insmod all_video", "set gfxpayload=keep"]
+    lines += [*boot.access, *consoles(boot.serial)]
     for kernel in boot.kernels:
         lines += [
             f"menuentry {quoted(f'{boot.title}, Linux {kernel.version}')} {{",

@@ -24,10 +24,9 @@ class ImageFacts:
 
 
 @dataclass(frozen=True)
-class TrustedImage:
-    """An image, the manifest that says what it must be, and its signature (empty for none)."""
+class Contents:
+    """The manifest that says what an image must be, and its signature (empty for none)."""
 
-    facts: ImageFacts
     manifest: bytes
     signature: bytes
 
@@ -35,3 +34,10 @@ class TrustedImage:
     def entries(self) -> list[Entry]:
         """What the manifest says; read once, as it is long."""
         return parse(self.manifest)
+
+
+@dataclass(frozen=True)
+class TrustedImage(Contents):
+    """An image of the server, which may be installed."""
+
+    facts: ImageFacts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Callable
@@ -62,7 +62,8 @@ class Wish:
 @dataclass(frozen=True)
 class Partition:
     """One partition: `start` and `size` in bytes; `format` is what is made in it (`none`,
-    `vfat`, `swap`, `ext4`, `xfs`), `uuid` that of the format, `point` where it is mounted."""
+    `vfat`, `swap`, `ext4`, `xfs`), `uuid` that of the format, `point` where it is mounted, `id`
+    the partition's own UUID in the table."""
 
     number: int
     name: str
@@ -71,6 +72,7 @@ class Partition:
     size: int
     format: str
     uuid: str
+    id: str
     point: str = ""
 
     def device(self, disk: str) -> str:
@@ -88,12 +90,13 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What will be written to one disk, which has this fingerprint now."""
+    """What will be written to one disk, which has this fingerprint now; `id` is the table's."""
 
     disk: Disk
     fingerprint: str
     partitions: tuple[Partition, ...]
     label: str
+    id: str
 
     def at(self, point: str) -> Partition | None:
         """The partition that is mounted there in the new system."""
@@ -114,19 +117,23 @@ def size_of(text: str) -> int:
 
 
 def make_plan(
-    wish: Wish, disk: Disk, firmware: str, fingerprint: str, new_uuid: Callable[[], str]
+    wish: Wish,
+    disk: Disk,
+    firmwares: Collection[str],
+    fingerprint: str,
+    new_uuid: Callable[[], str],
 ) -> Plan:
-    """The plan for a GPT that boots with `firmware` (`bios` or `uefi`).
+    """The plan for a GPT that boots with each of `firmwares` (`bios`, `uefi`).
 
-    Partitions begin and end at whole MiB; the first and the last MiB are the table's. Raises
-    BadLayout when the wish does not fit.
+    Partitions begin and end at whole MiB; the first and the last MiB are the table's, and the
+    root is the last of them. Raises BadLayout when the wish does not fit.
     """
     parts = _Parts(start=MIB, end=disk.size // MIB * MIB - MIB, new_uuid=new_uuid)
-    if firmware == "uefi":
+    if "bios" in firmwares:
+        parts.add("bios", BIOS_BOOT, MIB, "none")
+    if "uefi" in firmwares:
         # FAT32 has a least number of clusters, which with 4 KiB sectors are larger.
         parts.add("efi", ESP, ESP_SIZE * (2 if disk.sector > 512 else 1), "vfat", "/boot/efi")
-    else:
-        parts.add("bios", BIOS_BOOT, MIB, "none")
     if wish.swap is not None:
         parts.add("swap", SWAP, size_of(wish.swap), "swap")
     rest = parts.end - parts.start
@@ -138,7 +145,7 @@ def make_plan(
             "Choose a larger disk, or less swap.",
         )
     parts.add("root", LINUX_ROOT, wanted, wish.filesystem, "/")
-    return Plan(disk, fingerprint, tuple(parts.made), wish.label)
+    return Plan(disk, fingerprint, tuple(parts.made), wish.label, new_uuid())
 
 
 class _Parts:
@@ -156,7 +163,8 @@ class _Parts:
         if made == "vfat":
             # A FAT volume has 32 bits, shown as in ABCD-1234.
             uuid = f"{uuid[:4]}-{uuid[4:8]}".upper()
-        self.made.append(Partition(number, name, kind, self.start, size, made, uuid, point))
+        own = self._new_uuid()
+        self.made.append(Partition(number, name, kind, self.start, size, made, uuid, own, point))
         self.start += size
 
 
@@ -165,7 +173,7 @@ def table_step(plan: Plan) -> Step:
     sector = plan.disk.sector
     lines = [
         f"start={part.start // sector}, size={part.size // sector}"
-        f', type={part.kind}, name="{part.name}"'
+        f', type={part.kind}, uuid={part.id}, name="{part.name}"'
         for part in plan.partitions
     ]
     argv = (
@@ -175,7 +183,8 @@ def table_step(plan: Plan) -> Step:
         "--wipe-partitions", "always",
         plan.disk.path,
     )  # fmt: skip
-    return Step(argv, "\n".join(["label: gpt", "unit: sectors", "", *lines, ""]))
+    head = ["label: gpt", f"label-id: {plan.id}", "unit: sectors", ""]
+    return Step(argv, "\n".join([*head, *lines, ""]))
 
 
 def format_steps(plan: Plan) -> list[Step]:
@@ -224,7 +233,8 @@ def _make_ext4(device: str, uuid: str, label: str) -> tuple[str, ...]:
         "-q", "-F",
         "-L", label,
         "-U", uuid,
-        "-E", "lazy_itable_init=1,lazy_journal_init=1,nodiscard",
+        # What hashes the names in folders: as good a number as any, and no other for the same UUID.
+        "-E", f"lazy_itable_init=1,lazy_journal_init=1,nodiscard,hash_seed={uuid}",
         "-O", "^metadata_csum_seed,^orphan_file",
         device,
     )  # fmt: skip

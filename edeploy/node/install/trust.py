@@ -31,7 +31,7 @@ def trusted_image(context: InstallContext, role: str, version: str) -> TrustedIm
         )
     signed = context.server.read(facts.signature) if facts.signature else b""
     _check_signature(context, f"{role} {version}", facts, manifest, signed)
-    return TrustedImage(facts, manifest, signed)
+    return TrustedImage(manifest, signed, facts)
 
 
 def _check_signature(

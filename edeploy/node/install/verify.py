@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Callable
 
 from edeploy.errors import EdeployError
 from edeploy.images import manifest, trees
 from edeploy.images.trees import Difference
 from edeploy.node.install.context import InstallContext
+from edeploy.node.install.image import Contents
 from edeploy.node.mounts import Mount, below
 
 SHOWN = 20
@@ -24,24 +26,32 @@ class NotTheImage(EdeployError):
 
 def verify(context: InstallContext) -> None:
     """Check the whole new root. Raises NotTheImage with the first differences."""
-    entries = context.image.entries
+    decided = context.decisions
     forget_cached()
-    found = trees.check(
+    refuse_differences(
         context.root,
-        entries,
-        on_progress=lambda done, total: context.progress(done, total, "bytes"),
+        context.image,
+        f"{decided.role} {decided.version}",
+        lambda done, total: context.progress(done, total, "bytes"),
     )
-    differences = without_mounts(found, context.root, below(context.root))
+    context.log(f"{len(context.image.entries)} paths are as the manifest says")
+
+
+def refuse_differences(
+    root: Path, image: Contents, name: str, on_progress: Callable[[int, int], None]
+) -> None:
+    """Check the tree at `root` against the image `name`; `on_progress` hears how many bytes of how
+    many. Raises NotTheImage with the first differences."""
+    found = trees.check(root, image.entries, on_progress=on_progress)
+    differences = without_mounts(found, root, below(root))
     if differences:
         lines = [f"\n  | {difference}" for difference in differences[:SHOWN]]
         if len(differences) > SHOWN:
             lines.append(f"\n  | and {len(differences) - SHOWN} more")
         raise NotTheImage(
-            f"{len(differences)} differences from {context.decisions.role}"
-            f" {context.decisions.version}:{''.join(lines)}",
+            f"{len(differences)} differences from {name}:{''.join(lines)}",
             "Archive, disk or memory are damaged: build the image again, or check the machine.",
         )
-    context.log(f"{len(entries)} paths are as the manifest says")
 
 
 def forget_cached() -> None:

@@ -1,0 +1,1 @@
+"""An image as a disk that a cloud or a virtual machine starts."""
