@@ -1,6 +1,7 @@
 # The two commands: `make demo` and `make test`. Each sets up what it needs (Debian 12 or 13, root).
 ROLES := base web mariadb hypervisor ceph openstack-common openstack-full install-server
 PARTS := roles/install-server/parts
+STORE := /var/lib/edeploy/store
 
 .PHONY: demo demo-ahc test test-all check setup lock clean roles
 
@@ -34,8 +35,8 @@ $(PARTS): setup
 
 roles: setup $(PARTS)
 	.venv/bin/edeploy role lint
-	.venv/bin/edeploy image build $(ROLES)
-	.venv/bin/edeploy role test $(ROLES)
+	.venv/bin/edeploy image build --store $(STORE) $(ROLES)
+	.venv/bin/edeploy role test --store $(STORE) $(ROLES)
 
 clean:
 	rm -rf .venv build

@@ -38,8 +38,9 @@ from edeploy.node.mounts import chrooted, mounted, unmount_all
 from edeploy.run import run
 
 _FIRMWARES = ("bios", "uefi")
-# A cloud shows one of them, a person the other.
-_CONSOLES = "console=tty0 console=ttyS0,115200"
+# A cloud shows one of the consoles, a person the other. All that is mounted is in /etc/fstab: by BIOS,
+# systemd would like to have the ESP on /boot.
+_ARGUMENTS = "console=tty0 console=ttyS0,115200 systemd.gpt_auto=no"
 _LOADER = "/boot/grub/x86_64-efi/core.efi"
 _PIECE = 1 << 20
 # GRUB's own, and the package of Debian that has it.
@@ -79,7 +80,7 @@ def fill(order: Order, on_step: Callable[[str], None]) -> None:
 def _install(order: Order, device: str, root: Path, on_step: Callable[[str], None]) -> None:
     image = _contents(order)
     decided = Decisions(order.role, order.version)
-    decided.kernel_arguments = [_CONSOLES, *order.kernel_arguments.split()]
+    decided.kernel_arguments = [_ARGUMENTS, *order.kernel_arguments.split()]
     plan = _plan(device, image)
     carry_out(plan, root, lambda _: None)
     on_step("unpacking")
