@@ -10,8 +10,8 @@ from types import FrameType
 
 import click
 
-from edeploy.cli.image_store import named, store_option, version_option
-from edeploy.cli.options import json_option
+from edeploy.cli.image_store import named, version_option
+from edeploy.cli.options import json_option, store_option
 from edeploy.disks.disk import Format, Wish, make_disk
 from edeploy.images.store import Store
 from edeploy.node.install.layout import size_of

@@ -38,8 +38,8 @@ from edeploy.node.mounts import chrooted, mounted, unmount_all
 from edeploy.run import run
 
 _FIRMWARES = ("bios", "uefi")
-# A cloud shows one of the consoles, a person the other. All that is mounted is in /etc/fstab: by BIOS,
-# systemd would like to have the ESP on /boot.
+# A cloud shows one of the consoles, a person the other. All that is mounted is in /etc/fstab:
+# started by BIOS, systemd would like to have the ESP on /boot.
 _ARGUMENTS = "console=tty0 console=ttyS0,115200 systemd.gpt_auto=no"
 _LOADER = "/boot/grub/x86_64-efi/core.efi"
 _PIECE = 1 << 20
