@@ -73,9 +73,9 @@ def lab(disk: Made, folder: Path) -> Iterator[Lab]:
                  for machine in found.rack.machines for nic in machine.nics]  # fmt: skip
         words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0",
                  "--no-ping", "--interface=br0", "--dhcp-range=10.79.0.10,10.79.0.99",
-                 "--log-facility=-", "--dhcp-option=option:dns-server,10.79.0.1",
-                 f"--dhcp-leasefile={folder}/leases", *hosts]  # fmt: skip
-        dhcp = subprocess.Popen(found.inside(words), stderr=subprocess.DEVNULL)
+                 "--dhcp-option=option:dns-server,10.79.0.1", "--leasefile-ro", "--pid-file",
+                 "--log-dhcp", f"--log-facility={folder}/dhcp.log", *hosts]  # fmt: skip
+        dhcp = subprocess.Popen(found.inside(words))
         for machine in found.rack.machines:
             files = found.folder.machine(machine.name)
             run(["cp", "--sparse=always", disk.path, files.disk(0)])

@@ -56,6 +56,7 @@ class Line:
         self._pool = Pool(store.pool)
         self._failed_log = failed_log
         self._on_step = on_step
+        self._states: dict[str, str] = {}
 
     def finished(self) -> list[Layer]:
         """All layers. Raises EdeployError, ProgramFailed, OSError; what is finished by then stays."""
@@ -166,7 +167,7 @@ class Line:
             return Plan()
         goes_by = {
             "parent": below.key if below else "",
-            "state": family.state(ask=not self._settings.offline),
+            "state": self._state(family),
             **{f"request {number}": name for number, name in enumerate(request)},
             **{path: file_digest(file) for path, file in early_files(recipe.parts[-1]).items()},
         }
@@ -178,3 +179,10 @@ class Line:
         self._store.plans.mkdir(parents=True, exist_ok=True)
         atomic.write(path, plan.text())
         return plan
+
+    def _state(self, family: Family) -> str:
+        """What the mirrors say, each asked once: all layers of a line go by the same answer."""
+        key = "".join(source.stanza() for source in family.sources)
+        if key not in self._states:
+            self._states[key] = family.state(ask=not self._settings.offline)
+        return self._states[key]
