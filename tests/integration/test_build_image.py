@@ -122,6 +122,7 @@ def test_overlay_users_and_node(entries: dict[bytes, Entry], image: Image) -> No
     assert "\nadm:x:4:keeper\n" in (image.tree / "etc/group").read_text()
     assert entries[b"srv/keeper"].uid == 777
     assert entries[b"usr/sbin/edeploy-node"].mode == 0o755
+    assert entries[b"usr/sbin/edeploy"].target == b"edeploy-node"
     assert b"etc/systemd/system/edeploy-node.service" in entries
 
 

@@ -20,6 +20,8 @@ from edeploy.images.build.logged import in_tree
 from edeploy.names import under
 
 NODE = "usr/sbin/edeploy-node"
+# The name that operators of existing installations type.
+NODE_OLD_NAME = "usr/sbin/edeploy"
 NODE_UNIT = "etc/systemd/system/edeploy-node.service"
 PRESET = "etc/systemd/system-preset/10-edeploy.preset"
 
@@ -63,6 +65,9 @@ def _add_node(tree: Path) -> None:
     for path in (NODE, NODE_UNIT):
         under(tree, str(Path(path).parent)).mkdir(parents=True, exist_ok=True)
     pack_node(under(tree, str(Path(NODE).parent)) / Path(NODE).name)
+    old_name = under(tree, str(Path(NODE_OLD_NAME).parent)) / Path(NODE_OLD_NAME).name
+    if not old_name.is_symlink():
+        old_name.symlink_to(Path(NODE).name)
     atomic.write(under(tree, str(Path(NODE_UNIT).parent)) / Path(NODE_UNIT).name, _NODE_UNIT_TEXT)
 
 

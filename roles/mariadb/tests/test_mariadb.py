@@ -1,10 +1,17 @@
 """MariaDB starts with tables of its own machine."""
 
+import json
+
 
 def test_installed_and_enabled(host):
     assert host.package("mariadb-server").is_installed
     assert host.service("mariadb").is_enabled
     assert host.service("mariadb-tables").is_enabled
+
+
+def test_a_new_version_is_kept_when_it_takes_connections(host):
+    declared = json.loads(host.file("/usr/lib/edeploy/health.json").content_string)
+    assert "mariadb.service" in declared["units"] and 3306 in declared["ports"]
 
 
 def test_no_database_is_in_the_image(host):

@@ -1,0 +1,104 @@
+"""The way into installed machines: racks whose machines let us in, and what they say there."""
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from racks import EXAMPLES, PATIENCE, all_in, machine, wait_for
+
+from edeploy.images.store import Store
+from edeploy.lab.box import Box, Wishes, box
+from edeploy.lab.demo import address_of, switch_on
+from edeploy.lab.rack import DEMO_RACK
+from edeploy.run import run
+from edeploy.server.client import JsonObject
+
+SSH = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
+       "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR")  # fmt: skip
+LOOK = """
+cat /proc/sys/kernel/random/boot_id /proc/cmdline; systemctl is-active edeploy-health.service
+cat /sysroot/edeploy/state.json
+"""
+OTHER = {"ext4": "xfs", "xfs": "ext4"}
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What runs: this start's id, the kernel's command line, and the machine's own state."""
+
+    boot: str
+    cmdline: list[str]
+    state: JsonObject
+
+
+@dataclass(frozen=True)
+class Keyed:
+    """A rack whose machines let us in."""
+
+    box: Box
+    key: Path
+
+    def ask(self, name: str, words: list[str], *, stdin: str = "", check: bool = True) -> str:
+        """Run a command on a machine, by SSH."""
+        known = machine(self.box, name)
+        assert known is not None
+        argv = ["ssh", "-i", str(self.key), *SSH, f"root@{address_of(known)}", *words]
+        return run(self.box.lab.inside(argv), stdin=stdin, check=check, timeout=PATIENCE).out
+
+    def look(self, name: str) -> Seen | None:
+        """What a machine says of itself, None while it does not answer."""
+        lines = self.ask(name, ["sh"], stdin=LOOK, check=False).splitlines()
+        if len(lines) < 4:
+            return None
+        return Seen(lines[0], lines[1].split(), json.loads("\n".join(lines[3:])))
+
+    def seen_when(self, name: str, phase: str, *, not_in: str = "") -> Seen:
+        """What a machine says once its versions are in this phase, in another start than
+        `not_in`."""
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = self.look(name)
+            if found and found.state["phase"] == phase and found.boot != not_in:
+                return found
+            assert time.monotonic() < deadline, f"{name}: {found}"
+            time.sleep(1)
+
+    def console(self, name: str) -> bytes:
+        """All that a machine ever said on its console."""
+        return self.box.lab.folder.machine(name).console_log.read_bytes()
+
+
+@contextmanager
+def keyed(
+    store: Store, folder: Path, filesystem: str, role: str = "web", version: str = "1.0.0"
+) -> Iterator[Keyed]:
+    """Both machines installed: BIOS with the root on `filesystem`, and UEFI on the other one."""
+    profiles = folder / "profiles"
+    profiles.mkdir(parents=True)
+    for path in EXAMPLES.iterdir():
+        (profiles / path.name).write_bytes(path.read_bytes())
+    run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"])
+    script = profiles / "lab-web.configure"
+    script.write_text(
+        script.read_text()
+        .replace("filesystem='ext4'", "filesystem=FILESYSTEM")
+        .replace("'web', '1.0.0'", f"{role!r}, {version!r}")
+        .replace(
+            "import ipaddress",
+            "import ipaddress, os\n"
+            f"FILESYSTEM = {OTHER[filesystem]!r} if os.path.isdir('/sys/firmware/efi')"
+            f" else {filesystem!r}",
+        )
+        + f"config('/root/.ssh/authorized_keys', fmod=0o600).write("
+        f"{(folder / 'key.pub').read_text()!r})\n"
+    )
+    # A name of its own: somebody's demo may be up.
+    rack = folder / "rack.yaml"
+    rack.write_text(DEMO_RACK.read_text().replace("name: demo", "name: doors"))
+    with box(rack, Wishes(store.root, profiles, folder / "serve")) as found:
+        switch_on(found)
+        wait_for(found, all_in("active"), but_not=("failed",))
+        yield Keyed(found, folder / "key")

@@ -1,0 +1,73 @@
+"""Versions of the role `mariadb` as a year brings them: a release, its updates, and bad ones."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+from racks import CHECKOUT
+from rich.console import Console
+
+from edeploy.images.build.image import build_image
+from edeploy.images.edges.make import Wishes, make_edge
+from edeploy.images.packages.mirrors import host_suite
+from edeploy.images.recipe import load_recipe
+from edeploy.images.store import Store
+from edeploy.lab.demo import build_boot
+
+ROLE = "mariadb"
+RELEASE, UPDATED, LAME, DEAD = "12.0", "12.1", "12.2", "12.3"
+LINE = ("base", ROLE)
+# What may not be chosen for the release as it came out.
+NO_UPDATES = "".join(
+    f"Package: *\nPin: release n={host_suite()}-{pocket}\nPin-Priority: -1\n\n"
+    for pocket in ("updates", "security")
+)
+LAME_FILES = {
+    "usr/lib/systemd/system/mariadb.service.d/lame.conf": "[Service]\nExecStartPre=/bin/false\n",
+    "usr/lib/edeploy/health.json": '{"units": ["mariadb.service"], "seconds": 5}\n',
+}
+DEAD_FILES = {
+    "etc/default/grub.d/dead.cfg": (
+        'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX rdinit=/nowhere panic=1"\n'
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A version of the role: files more in `base`, and in the role itself."""
+
+    version: str
+    base: dict[str, str]
+    role: dict[str, str]
+
+
+VARIANTS = (
+    Variant(RELEASE, {"etc/apt/preferences.d/no-updates": NO_UPDATES}, {}),
+    Variant(UPDATED, {}, {}),
+    Variant(LAME, {}, LAME_FILES),
+    Variant(DEAD, {}, DEAD_FILES),
+)
+
+
+def build_versions(store: Store, work: Path, versions: tuple[str, ...]) -> None:
+    """The images of these versions and the edges between neighbours, there and back."""
+    console = Console(soft_wrap=True)
+    build_boot(store, CHECKOUT, console)
+    for variant in VARIANTS:
+        if variant.version in versions:
+            build_image(load_recipe(_roles(work, variant), ROLE), variant.version, store)
+    for old, new in zip(versions, versions[1:], strict=False):
+        for ends in ((old, new), (new, old)):
+            make_edge(store, ROLE, *ends, Wishes())
+
+
+def _roles(work: Path, variant: Variant) -> Path:
+    roles = work / variant.version
+    for role, files in zip(LINE, (variant.base, variant.role), strict=True):
+        shutil.copytree(CHECKOUT / "roles" / role, roles / role)
+        for name, text in files.items():
+            path = roles / role / "files" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+    return roles
