@@ -19,10 +19,9 @@ NAMES = sorted(SERIALS)
 FIRST, SECOND = f"{ROLE}-{RELEASE}.1", f"{ROLE}-{UPDATED}.1"
 EDIT = "/etc/mysql/mariadb.conf.d/60-edeploy.cnf"
 # The database may come up later than ssh.
-UP = "systemctl is-system-running --wait > /dev/null || true"
+UP = "systemctl is-system-running --wait > /dev/null || true\n"
 # A row a moment; what the database said yes to is noted after it did.
-WRITER = f"""
-{UP}
+WRITER = """
 cat > /root/writer <<'END'
 #!/bin/sh
 last=$(mariadb -N -e 'select coalesce(max(n), 0) from shop.orders') || exit 1
@@ -38,9 +37,7 @@ mariadb -e 'create database if not exists shop;
 	create table if not exists shop.orders (n int primary key) engine=innodb'
 systemd-run --quiet --unit=writer --collect /root/writer
 """
-COUNT = (
-    f"{UP}; mariadb -N -e 'select count(*), coalesce(max(n), 0) from shop.orders'; cat /root/noted"
-)
+COUNT = "mariadb -N -e 'select count(*), coalesce(max(n), 0) from shop.orders'; cat /root/noted"
 
 RACKS = [
     pytest.param("ext4", id="bios-on-ext4"),
@@ -56,7 +53,7 @@ class Shop:
 
     def write(self, name: str) -> None:
         """Begin to write rows."""
-        self.rack.ask(name, ["sh", "-e"], stdin=WRITER)
+        self.rack.ask(name, ["sh", "-e"], stdin=UP + WRITER)
 
     def noted(self, name: str) -> int:
         """The last row that the database has confirmed."""
@@ -64,7 +61,7 @@ class Shop:
 
     def check_rows(self, name: str) -> None:
         """Every row that was confirmed is there, and none twice."""
-        counts, noted = self.rack.ask(name, ["sh"], stdin=COUNT).splitlines()
+        counts, noted = self.rack.ask(name, ["sh"], stdin=UP + COUNT).splitlines()
         count, last = map(int, counts.split())
         assert count == last >= int(noted) > 0, f"{name}: {count} rows, {last} the last, {noted}"
 

@@ -6,11 +6,17 @@ import os
 from pathlib import Path
 
 from edeploy.node.boot import settings
+from edeploy.node.upgrade.places import Places
 
 
 def is_root_itself(name: str) -> bool:
     """Whether a name is that of the system from before the first upgrade: serial 0."""
     return name.endswith(".0")
+
+
+def is_there(places: Places, name: str) -> bool:
+    """Whether a version that had an entry can still be started."""
+    return is_root_itself(name) or places.tree(name).is_dir()
 
 
 def title_of_version(tree: Path, name: str, kernel: str) -> str:

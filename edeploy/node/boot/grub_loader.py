@@ -11,7 +11,7 @@ from edeploy import atomic
 from edeploy.node.boot import grub, settings
 from edeploy.node.boot.booted import ARGUMENT
 from edeploy.node.boot.disk import BootDisk, boot_folder
-from edeploy.node.boot.entries import is_root_itself, title_of_version
+from edeploy.node.boot.entries import is_root_itself, is_there, title_of_version
 from edeploy.node.boot.flush import flush
 from edeploy.node.boot.grubenv import read_env, write_env
 from edeploy.node.boot.kernels import (
@@ -149,9 +149,10 @@ class GrubLoader(Loader):
         )
 
     def _names(self) -> list[str]:
-        """The versions of edeploy.cfg, in its order."""
+        """The versions of edeploy.cfg whose trees have not been removed since, in its order."""
         path = self._boot / "grub" / grub.CONFIG
-        return grub.names_in(path.read_text()) if path.is_file() else []
+        names = grub.names_in(path.read_text()) if path.is_file() else []
+        return [name for name in names if is_there(self._places, name)]
 
     def _refuse_unknown(self, name: str) -> None:
         names = self._names()

@@ -9,7 +9,7 @@ from pathlib import Path
 from edeploy import atomic
 from edeploy.node.boot import settings
 from edeploy.node.boot.booted import ARGUMENT, TRIAL
-from edeploy.node.boot.entries import is_root_itself, title_of_version
+from edeploy.node.boot.entries import is_root_itself, is_there, title_of_version
 from edeploy.node.boot.flush import flush
 from edeploy.node.boot.kernels import FOLDER, INITRD, LINUX, drop_others, keep_kernel
 from edeploy.node.boot.loader import TRIES, Loader, NotBootable
@@ -132,7 +132,9 @@ class SystemdBootLoader(Loader):
         return sorted(path for path in self._entries.glob("edeploy-*.conf") if _name(path))
 
     def _names(self) -> list[str]:
-        return [_name(path) for path in self._files() if _left(path) is None]
+        """The versions that have entries, and trees that have not been removed since."""
+        names = [_name(path) for path in self._files() if _left(path) is None]
+        return [name for name in names if is_there(self._places, name)]
 
 
 def _name(path: Path) -> str:
