@@ -10,7 +10,6 @@ import ctypes
 import fcntl
 import mmap
 import os
-import shutil
 import signal
 import struct
 import subprocess
@@ -282,9 +281,3 @@ def _choice(env: dict[str, str], names: list[str]) -> tuple[str, bool]:
         return (trial, True) if trial in names else (names[0], False)
     good = env.get(grub.GOOD, "")
     return (good, False) if good in names else (names[0], False)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder of ours that may be there."""
-    with contextlib.suppress(FileNotFoundError):
-        shutil.rmtree(folder)

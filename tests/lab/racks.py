@@ -11,7 +11,7 @@ from edeploy.server.client import JsonObject
 CHECKOUT = Path(__file__).parents[2]
 EXAMPLES = CHECKOUT / "hardware_specs"
 SERIALS = {"bios-1": "EDLBIOS1", "uefi-1": "EDLUEFI1"}
-PATIENCE = 600.0
+PATIENCE = 1200.0
 """Seconds for anything that machines do under emulation on a busy host."""
 
 
