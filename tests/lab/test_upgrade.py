@@ -15,6 +15,9 @@ from edeploy.images.store import Store
 from edeploy.server.client import JsonObject
 from edeploy.server.settings import StoreSettings
 
+# An installation, and a start after each command, of emulated machines on a busy host.
+pytestmark = pytest.mark.timeout(3600)
+
 NAMES = sorted(SERIALS)
 FIRST, SECOND = f"{ROLE}-{RELEASE}.1", f"{ROLE}-{UPDATED}.1"
 EDIT = "/etc/mysql/mariadb.conf.d/60-edeploy.cnf"

@@ -4,7 +4,6 @@ may hold, and the new root is seen from now on as that version will see it.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Sequence
@@ -12,14 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edeploy import atomic
-from edeploy.errors import EdeployError
 from edeploy.images.manifest import Entry
 from edeploy.node.install.image import Contents
 from edeploy.node.mounts import below, mount
 from edeploy.node.upgrade.metadata import make_special, put_metadata
+from edeploy.node.upgrade.owned import PATHS, state_paths
 from edeploy.node.upgrade.places import DATABASES, Places
 
-PATHS = "usr/lib/edeploy/paths.json"
 BOOT = "boot"
 
 
@@ -33,16 +31,6 @@ def why_alone(root: Path, entries: Sequence[Entry]) -> str:
         if os.fsencode(point) in image - shared:
             return f"/{point} has file systems of its own"
     return ""
-
-
-def state_paths(root: Path) -> tuple[str, ...]:
-    """The top-level paths that the image in `root` leaves to the machine. Raises EdeployError."""
-    try:
-        return tuple(str(path) for path in json.loads((root / PATHS).read_bytes())["state"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise EdeployError(
-            f"the image's /{PATHS} is not readable: {error}", "Build the image again."
-        ) from error
 
 
 def deploy(root: Path, image: Contents, role: str, version: str) -> str:

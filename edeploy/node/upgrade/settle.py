@@ -63,4 +63,5 @@ def collect(places: Places, keep: set[str]) -> list[str]:
 
 def _leftovers(places: Places) -> list[Path]:
     folder = places.top / "deploy"
-    return list(folder.glob(".gone-*")) if folder.is_dir() else []
+    names = (".gone-*", ".etc-*")
+    return [path for name in names for path in folder.glob(name)] if folder.is_dir() else []

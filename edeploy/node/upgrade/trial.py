@@ -10,7 +10,7 @@ from edeploy.errors import EdeployError
 from edeploy.node import timeouts
 from edeploy.node.boot import Loader, booted, loader_of
 from edeploy.node.boot.health import declared, problem_of
-from edeploy.node.boot.marker import Marker
+from edeploy.node.boot.marker import Marker, boot_id
 from edeploy.node.upgrade.places import Places
 from edeploy.node.upgrade.settle import bootable, confirmed
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
@@ -20,6 +20,8 @@ SILENT = (
     "it did not come up: its kernel or initramfs did not start it, or it hung; "
     "the console of that start says more"
 )
+
+NOT_ARMED = "the machine restarted before the boot loader was told to try it"
 
 
 def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = loader_of) -> str:
@@ -34,6 +36,8 @@ def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = load
         return "nothing is on trial"
     loader, runs = find_loader(places), booted.running(root)
     if runs != name:
+        if marker.put_in(boot_id(root)):
+            return f"the next start is {name}"
         return _gone_back(places, loader, name, runs)
     state = replace(read_state(places.state), phase=Phase.TRIAL, trial=name)
     # A start that does not get as far as a verdict has this for a reason.
@@ -48,6 +52,16 @@ def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = load
     words = ["systemctl", "stop", "edeploy-trial-deadline.timer"]
     run(words, timeout=timeouts.PROGRAM, check=False)
     return f"{name} does its job and is confirmed"
+
+
+def note_return(
+    root: Path = Path("/"), find_loader: Callable[[Places], Loader] = loader_of
+) -> None:
+    """Keep that a trial is over when another version runs and nobody has noted it: the system from
+    before the first upgrade has no unit for that. Raises EdeployError."""
+    name = Marker(Places(booted.physical_root(root))).read()
+    if name and booted.running(root) != name:
+        judge(root, find_loader)
 
 
 def give_up(places: Places, state: State, problem: str) -> str:
@@ -77,7 +91,11 @@ def _problem(root: Path) -> str:
 
 def _gone_back(places: Places, loader: Loader, name: str, runs: str) -> str:
     state = read_state(places.state)
-    why = state.why if state.phase is Phase.TRIAL and state.why else SILENT
+    why = SILENT
+    if state.phase is Phase.TRIAL and state.why:
+        why = state.why
+    elif state.phase is Phase.VERIFIED:
+        why = NOT_ARMED
     loader.disarm()
     good = runs or state.good
     write_state(

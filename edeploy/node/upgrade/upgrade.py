@@ -17,6 +17,7 @@ from edeploy.node.boot import Loader
 from edeploy.node.upgrade import etc, source
 from edeploy.node.upgrade.exchange import exchange
 from edeploy.node.upgrade.here import Here, alone, current
+from edeploy.node.upgrade.owned import state_paths
 from edeploy.node.upgrade.places import DATABASES
 from edeploy.node.upgrade.settle import bootable, collect, went_back
 from edeploy.node.upgrade.sharing import Sharing
@@ -31,9 +32,6 @@ from edeploy.node.upgrade.stage import (
 )
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
 from edeploy.node.upgrade.tree import Old, build
-
-# What a tree has below these is put into the machine's own, where it is missing there.
-SHARED = (b"var/",)
 
 
 class NotNow(EdeployError):
@@ -103,13 +101,15 @@ def arm(machine: Here, name: str, loader: Loader) -> None:
 
 
 def put_shared(tree: Path, root: Path, entries: list[Entry]) -> int:
-    """Put what the version has below /var into the machine's own /var where nothing is; how many.
+    """Put what the version has below /var and its like into the machine's own where nothing is;
+    how many.
 
     What is there stays as it is, whatever it is.
     """
     top, new = os.fsencode(root), []
+    shared = tuple(os.fsencode(path) + b"/" for path in state_paths(tree))
     for entry in entries:
-        if not entry.path.startswith(SHARED) or entry.path.startswith(DATABASES):
+        if not entry.path.startswith(shared) or entry.path.startswith(DATABASES):
             continue
         if not os.path.lexists(os.path.join(top, entry.path)):
             new.append(entry)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import enum
 import json
@@ -20,10 +21,13 @@ from edeploy.node.upgrade.help import HELP
 from edeploy.node.upgrade.here import Here, here
 from edeploy.node.upgrade.here import manifest_of_running as manifest_of
 from edeploy.node.upgrade.live.live import live_folder, read_live, rollback_live, upgrade_live
+from edeploy.node.upgrade.owned import excluded_paths
+from edeploy.node.upgrade.places import version_of
 from edeploy.node.upgrade.preview import Preview, preview
 from edeploy.node.upgrade.stage import versions
 from edeploy.node.upgrade.standing import BOOT, Standing, version_of
 from edeploy.node.upgrade.state import Phase, read_state
+from edeploy.node.upgrade.trial import note_return
 from edeploy.node.upgrade.upgrade import Upgraded, merge_late, rollback, upgrade
 
 SHOWN = 20
@@ -182,7 +186,7 @@ def _rollback(machine: Here, arguments: argparse.Namespace) -> int:
 def _verify(machine: Here, arguments: argparse.Namespace) -> int:
     root = machine.places.tree(machine.name) if machine.deployed else machine.root
     without = () if machine.deployed else STATE
-    found = drift(root, manifest_of(machine), _excluded(machine), without)
+    found = drift(root, manifest_of(machine), excluded_paths(machine.root), without)
     ours = [item for item in found if item.ours]
     counted = [item for item in found if not item.ours]
     if arguments.json:
@@ -209,16 +213,10 @@ def _row(item: Drift) -> dict[str, str]:
     return {"path": item.path, "cause": item.cause.value, "what": item.what}
 
 
-def _excluded(machine: Here) -> list[str]:
-    """Paths that the role leaves to the machine, as its image says."""
-    try:
-        data = json.loads((machine.root / "usr/lib/edeploy/paths.json").read_bytes())
-        return [str(path) for path in data["exclude"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return []
-
-
 def _status(machine: Here, arguments: argparse.Namespace) -> int:
+    # Where no unit of the version that runs did it: the system from before the first upgrade.
+    with contextlib.suppress(EdeployError):
+        note_return(machine.root)
     state = read_state(machine.places.state)
     facts: dict[str, object] = {
         "machine": machine.node.machine,
@@ -235,10 +233,16 @@ def _status(machine: Here, arguments: argparse.Namespace) -> int:
     }
     if arguments.json:
         return _json(facts)
-    print(f"{facts['machine']}: {facts['role']} {facts['version']} ({facts['runs']})")
+    print(f"{facts['machine']}: {facts['role']} {facts['version']} ({_runs_words(machine)})")
     print(_phase_words(state.phase, state.good, state.trial, state.why))
     print(f"kept: {', '.join(str(name) for name in versions(machine.places)) or 'nothing else'}")
     return 0
+
+
+def _runs_words(machine: Here) -> str:
+    if machine.deployed and version_of(machine.name) != machine.node.version:
+        return f"{machine.name}, changed in place since"
+    return machine.name
 
 
 def _phase_words(phase: Phase, good: str, trial: str, why: str) -> str:

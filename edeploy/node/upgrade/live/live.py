@@ -25,6 +25,7 @@ from edeploy.node.upgrade.here import Here, alone, current
 from edeploy.node.upgrade.live.hooks import Ended, run_hook
 from edeploy.node.upgrade.live.journal import Physical, apply, begin, read_journal, undo
 from edeploy.node.upgrade.live.plan import actions
+from edeploy.node.upgrade.owned import state_paths
 from edeploy.node.upgrade.source import NotTrusted
 from edeploy.node.upgrade.stage import (
     Current,
@@ -37,9 +38,6 @@ from edeploy.node.upgrade.stage import (
 )
 from edeploy.node.upgrade.state import Phase, read_state
 from edeploy.node.upgrade.upgrade import NotNow
-
-# Of a version in a tree of its own: what lies on the disk's root and not in the tree.
-_SHARED = (b"var", b"home", b"root", b"srv")
 
 
 @dataclass(frozen=True)
@@ -134,7 +132,8 @@ def _prepare(
     whole = build_whole(job, work)
     copy_etc(whole.tree / "etc", work / "etc-base", whole.entries)
     _fetch_rules(machine, edge, now.role, work, wanted.allow_unsigned)
-    todo = actions(whole.tree, machine.root, work / "exclude", work / "add_only")
+    boot = machine.places.tree(machine.name) / "boot" if machine.deployed else None
+    todo = actions(whole.tree, machine.root, work / "exclude", work / "add_only", boot=boot)
     _keep_what_says_what(machine, now, whole, work)
     shutil.rmtree(folder, ignore_errors=True)
     work.rename(folder)
@@ -238,12 +237,15 @@ def _keep(machine: Here, kept: Path, version: str) -> None:
 
 
 def _physical(machine: Here) -> Physical:
-    """Where a path of the running system really is: /usr is read-only where it is seen."""
+    """Where a path of the running system really is: /usr is read-only where it is seen, and what
+    is the machine's own lies on the disk's root."""
     tree = os.fsencode(machine.places.tree(machine.name))
     root = os.fsencode(machine.root)
+    state = tuple(os.fsencode(each) for each in state_paths(machine.root))
 
     def physical(path: bytes) -> bytes:
-        own = machine.deployed and path.partition(b"/")[0] not in _SHARED
+        shared = any(path == each or path.startswith(each + b"/") for each in state)
+        own = machine.deployed and not shared
         return os.path.join(tree if own else root, path)
 
     return physical

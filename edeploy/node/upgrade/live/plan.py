@@ -13,8 +13,14 @@ from edeploy.errors import EdeployError
 from edeploy.run import run
 
 _ESCAPED = re.compile(rb"\\#([0-7]{3})")
-# What only a boot brings or ends.
-_NEVER = tuple(f"/{name}" for name in "dev edeploy lost+found proc run sys sysroot tmp".split())
+# What only a boot brings or ends, and what boot loaders have.
+_NEVER = tuple(
+    f"/{name}"
+    for name in (
+        "boot/edeploy", "boot/efi", "boot/grub", "boot/loader", "dev", "edeploy", "efi",
+        "lost+found", "proc", "run", "sys", "sysroot", "tmp",
+    )
+)  # fmt: skip
 
 
 class Do(enum.Enum):
@@ -36,14 +42,22 @@ class Action:
     path: bytes
 
 
-def actions(staged: Path, root: Path, exclude: Path, add_only: Path) -> list[Action]:
+def actions(
+    staged: Path, root: Path, exclude: Path, add_only: Path, *, boot: Path | None = None
+) -> list[Action]:
     """What makes `root` the staged tree: first folders, then files, then what goes, the innermost
-    first, and attributes of folders last. Raises ProgramFailed, EdeployError."""
+    first, and attributes of folders last. `boot` is where its own /boot is when another one is
+    seen there. Raises ProgramFailed, EdeployError."""
     never = [f"--exclude={path}" for path in _NEVER]
+    if boot:
+        never.append("--exclude=/boot/")
     found = _ask(staged, root, ["--delete", *never, f"--exclude-from={exclude}"])
     known = {action.path for action in found}
     second = _ask(staged, root, ["--ignore-existing", *never, f"--include-from={add_only}"])
     found += [action for action in second if action.path not in known]
+    if boot:
+        own = _ask(staged / "boot", boot, ["--delete"])
+        found += [Action(action.do, b"boot/" + action.path) for action in own]
     found = _whole_folders(found, os.fsencode(root))
     order = [Do.FOLDER, Do.PUT, Do.REMOVE, Do.ATTRIBUTES]
     return sorted(found, key=lambda action: (order.index(action.do), _place(action)))
