@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from power import Disk, own_mounts
+from power import Disk, own_mounts, unmount
 from serving import Server
 from test_upgrade_stage import VERSIONS, publish, serve
 
@@ -112,7 +112,7 @@ class Deployed:
             subprocess.run(["mount", "-o", options, source, target], check=True)
 
     def _end(self) -> None:
-        subprocess.run(["umount", "-Rq", self.view], check=False, capture_output=True)
+        unmount(self.view)
 
     def try_out(self, name: str) -> None:
         """Start it as a trial, and let the unit of the trial do its part."""

@@ -25,6 +25,7 @@ from typing import NoReturn
 from edeploy import atomic
 from edeploy.node.boot import grub
 from edeploy.node.boot.grubenv import read_env, write_env
+from edeploy.node.mounts import below
 
 # linux/fs.h and xfs_fs.h: _IOR('X', 125, __u32), and the flag that leaves the log unwritten.
 SHUTDOWN, WITHOUT_LOG = 0x8004587D, 2
@@ -34,6 +35,16 @@ CLONE_NEWNS = 0x20000
 AS_IT_IS = {"ext4": "ro,noload", "xfs": "ro,norecovery,nouuid"}
 _SIZES = {"ext4": 64 << 20, "xfs": 320 << 20}
 _PATIENCE = 60.0
+
+
+def unmount(point: Path) -> None:
+    """Unmount what is there and below, if anything is, and see it gone: what stays would be
+    mounted again, dead as it is."""
+    # A process that was killed may hold a file for some more moments.
+    end = time.monotonic() + _PATIENCE
+    while below(point):
+        subprocess.run(["umount", "-Rq", point], capture_output=True, check=False)
+        assert time.monotonic() < end, f"{point} stays busy"
 
 
 @contextlib.contextmanager
@@ -82,17 +93,7 @@ class Disk:
         try:
             yield self.point
         finally:
-            self._unmount()
-
-    def _unmount(self) -> None:
-        # A process that was killed may hold a file for some more moments.
-        end = time.monotonic() + _PATIENCE
-        while self._umount() != 0:
-            assert time.monotonic() < end, f"{self.point} stays busy"
-            time.sleep(0.01)
-
-    def _umount(self) -> int:
-        return subprocess.run(["umount", self.point], capture_output=True, check=False).returncode
+            unmount(self.point)
 
     def cut(self) -> None:
         """The power goes now."""

@@ -12,7 +12,10 @@ from power import Came, Cut, Start, grub_starts, interrupted
 
 from edeploy.node.upgrade.upgrade import merge_late, rollback
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts")
+pytestmark = [
+    pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts"),
+    pytest.mark.timeout(3600),
+]
 
 KINDS = ("ext4", "xfs")
 SEED = 20

@@ -8,10 +8,10 @@ import pytest
 from edeploy.node.boot.disk import BootDisk
 from edeploy.node.boot.grub_loader import GrubLoader
 from edeploy.node.boot.grubenv import read_env, write_env
-from edeploy.node.boot.marker import Marker
+from edeploy.node.boot.marker import Marker, boot_id
 from edeploy.node.upgrade.places import Places
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
-from edeploy.node.upgrade.trial import SILENT, judge, overdue
+from edeploy.node.upgrade.trial import NOT_ARMED, SILENT, judge, note_return, overdue
 
 DISK = BootDisk("root=UUID=r00t ro", ("search --fs-uuid --set=root b00t",), "b00t", "/boot")
 GOOD, TRIAL = "web-1.0.1", "web-1.1.1"
@@ -113,6 +113,52 @@ def test_one_that_never_came_up_says_nothing_itself(root: Path) -> None:
     start(root, GOOD)
     assert judge(root, loader_of).endswith(SILENT)
     assert (state(root).phase, state(root).why) == (Phase.ROLLED_BACK, SILENT)
+
+
+def test_before_the_restart_nothing_is_judged(root: Path) -> None:
+    start(root, GOOD)
+    places = Places(root / "sysroot")
+    Marker(places).put(TRIAL)
+    (root / "proc/sys/kernel/random").mkdir(parents=True)
+    (root / "proc/sys/kernel/random/boot_id").write_text(f"{boot_id()}\n")
+    assert judge(root, loader_of) == f"the next start is {TRIAL}"
+    assert env(root)["edeploy_tries"] == "3" and state(root).phase is Phase.ARMED
+    (root / "proc/sys/kernel/random/boot_id").write_text("another\n")
+    assert judge(root, loader_of).endswith(SILENT)
+
+
+def test_cut_off_before_the_boot_loader_knew(root: Path) -> None:
+    places = Places(root / "sysroot")
+    write_env(root / "sysroot/boot/grub/edeploy.env", {"edeploy_good": GOOD})
+    write_state(places.state, State(Phase.VERIFIED, GOOD, TRIAL))
+    start(root, GOOD)
+    assert judge(root, loader_of).endswith(NOT_ARMED)
+
+
+def test_a_third_version_is_confirmed_when_the_first_one_goes(root: Path) -> None:
+    places, third = Places(root / "sysroot"), "web-1.2.1"
+    start(root, TRIAL)
+    judge(root, loader_of)
+    (places.tree(third) / "boot").mkdir(parents=True)
+    (places.tree(third) / "boot/vmlinuz-6.1").write_bytes(b"kernel")
+    loader = loader_of(places)
+    loader.prepare([TRIAL, GOOD, third], TRIAL)
+    loader.arm(third)
+    write_state(places.state, State(Phase.ARMED, TRIAL, third, GOOD))
+    start(root, third)
+    assert judge(root, loader_of) == f"{third} does its job and is confirmed"
+    assert not places.tree(GOOD).exists()
+    assert sorted(path.name for path in (places.root / "boot/edeploy").iterdir()) == [TRIAL, third]
+
+
+def test_the_system_from_before_notes_it_when_somebody_asks(root: Path) -> None:
+    disk = root / "sysroot"
+    (disk / "proc").mkdir()
+    (disk / "proc/cmdline").write_text("ro panic=30\n")
+    write_state(disk / "edeploy/state.json", State(Phase.TRIAL, "web-1.0.0", TRIAL, why="it fell"))
+    note_return(disk, loader_of)
+    assert (state(root).phase, state(root).why) == (Phase.ROLLED_BACK, "it fell")
+    assert env(root) == {"edeploy_good": GOOD}
 
 
 def test_checks_that_cannot_be_read_are_a_reason(root: Path) -> None:

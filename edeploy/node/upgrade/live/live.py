@@ -42,7 +42,7 @@ from edeploy.node.upgrade.upgrade import NotNow
 
 @dataclass(frozen=True)
 class Live:
-    """A live upgrade: its ends, and what of it is done."""
+    """A live upgrade: its ends, and what of it is done; `undoing`: it is being taken back."""
 
     old: str
     new: str
@@ -50,6 +50,7 @@ class Live:
     applied: bool = False
     post: bool = False
     reboot: bool = False
+    undoing: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,11 @@ def upgrade_live(
     with alone(machine.places):
         folder = live_folder(machine)
         live = read_live(folder)
+        if live and live.undoing:
+            raise NotNow(
+                f"the way back from {live.new} to {live.old} was begun and has not ended",
+                "Run: edeploy-node rollback",
+            )
         if live is None or live.post:
             live = _prepare(machine, version, folder, tell, on_phase)
         elif live.new != version:
@@ -106,6 +112,7 @@ def rollback_live(machine: Here) -> str:
         live, journal = read_live(folder), read_journal(folder)
         if live is None or journal is None:
             raise NotNow("there is no live upgrade to take back", "Run: edeploy-node status")
+        live = _note(folder, replace(live, undoing=True))
         undo(journal, _physical(machine))
         _keep(machine, folder / "before", live.old)
         atomic.sync_file_system(machine.places.top)
@@ -163,6 +170,9 @@ def _edge(machine: Here, now: Current, version: str) -> Edge:
 def _fetch_rules(machine: Here, edge: Edge, role: str, work: Path, allow_unsigned: bool) -> None:
     """The edge's patterns and hooks; hooks run as root, so somebody must vouch for them."""
     base = f"/metadata/{edge.old}/{role}/{edge.new}"
+    for name in rules.NAMES:
+        # Of another edge, whose upgrade was killed here.
+        (work / name).unlink(missing_ok=True)
     files: dict[str, bytes] = {}
     for name in rules.NAMES:
         with contextlib.suppress(ServerRefused):
@@ -188,7 +198,8 @@ def _fetch_rules(machine: Here, edge: Edge, role: str, work: Path, allow_unsigne
 def _keep_what_says_what(machine: Here, now: Current, whole: Whole, work: Path) -> None:
     """Manifest and pristine /etc of both ends, for the end and for the way back."""
     for folder in (work / "before", work / "after"):
-        folder.mkdir(exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
     atomic.write(work / "before/manifest", now.manifest)
     shutil.copytree(now.pristine_etc, work / "before/etc-base", symlinks=True)
     atomic.write(work / "after/manifest", whole.manifest)
@@ -211,6 +222,8 @@ def _carry_out(
         apply(journal, _physical(machine))
         atomic.sync_file_system(machine.places.top)
         _keep(machine, folder / "after", live.new)
+        # What says what runs must be there whole before anybody relies on it.
+        atomic.sync_file_system(machine.places.top)
         live = _note(folder, replace(live, applied=True))
     if not live.post:
         ended = run_hook(folder / "post", live.old, live.new, log)
