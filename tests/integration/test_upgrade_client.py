@@ -338,7 +338,7 @@ class TestLive:
         for step in range(30):
             child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
             try:
-                child.wait(0.05 + step * 0.05)
+                child.wait(0.05 * 1.25**step)
             except subprocess.TimeoutExpired:
                 child.kill()
                 killed += 1

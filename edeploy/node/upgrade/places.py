@@ -76,11 +76,5 @@ class Places:
         return f"{base}.{serial}"
 
 
-def version_of(name: str) -> str:
-    """The version in the name of a version on a machine, "" when it is none."""
-    found = _ID.fullmatch(name)
-    return found["version"] if found else ""
-
-
 def _inside(folder: Path) -> list[Path]:
     return list(folder.iterdir()) if folder.is_dir() else []

@@ -22,7 +22,6 @@ from edeploy.node.upgrade.here import Here, here
 from edeploy.node.upgrade.here import manifest_of_running as manifest_of
 from edeploy.node.upgrade.live.live import live_folder, read_live, rollback_live, upgrade_live
 from edeploy.node.upgrade.owned import excluded_paths
-from edeploy.node.upgrade.places import version_of
 from edeploy.node.upgrade.preview import Preview, preview
 from edeploy.node.upgrade.stage import versions
 from edeploy.node.upgrade.standing import BOOT, Standing, version_of
@@ -240,7 +239,7 @@ def _status(machine: Here, arguments: argparse.Namespace) -> int:
 
 
 def _runs_words(machine: Here) -> str:
-    if machine.deployed and version_of(machine.name) != machine.node.version:
+    if machine.deployed and version_of(machine.name, machine.node.role) != machine.node.version:
         return f"{machine.name}, changed in place since"
     return machine.name
 
