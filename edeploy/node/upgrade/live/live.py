@@ -110,14 +110,20 @@ def rollback_live(machine: Here) -> str:
     with alone(machine.places):
         folder = live_folder(machine)
         live, journal = read_live(folder), read_journal(folder)
-        if live is None or journal is None:
+        if live is None or (journal is None and not live.undoing):
             raise NotNow("there is no live upgrade to take back", "Run: edeploy-node status")
         live = _note(folder, replace(live, undoing=True))
-        undo(journal, _physical(machine))
-        _keep(machine, folder / "before", live.old)
-        atomic.sync_file_system(machine.places.top)
-        (folder / "live.json").unlink()
-        atomic.sync_folder(folder)
+        if journal:
+            undo(journal, _physical(machine))
+            _keep(machine, folder / "before", live.old)
+            atomic.sync_file_system(machine.places.top)
+            (folder / "journal.json").unlink()
+            atomic.sync_folder(folder)
+        # What says that there is something to take back goes last: this command, run again after
+        # a kill, would else take back the upgrade before.
+        for path in folder.iterdir():
+            if path.is_dir():
+                shutil.rmtree(path)
         shutil.rmtree(folder)
         return f"{machine.node.role} is {live.old} again; restart services that use what changed"
 
