@@ -217,4 +217,11 @@ def _trace(about: Object) -> Trace:
             for point in numbers
             if isinstance(point, (int, float)) and -1e15 < point < 1e15
         ),
+        _seconds(about.get("every")),
     )
+
+
+def _seconds(value: object) -> float:
+    """Seconds from point to point; 1 when it is not told."""
+    good = isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < 1e6
+    return float(value) if good and isinstance(value, (int, float)) else 1.0

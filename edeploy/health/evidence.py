@@ -30,11 +30,17 @@ _UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 @dataclass(frozen=True)
 class Trace:
-    """A figure over the seconds of a load, such as degrees or MHz."""
+    """A figure over the time of a test, such as degrees or MHz: a point every so many seconds."""
 
     name: str
     unit: str
     points: tuple[float, ...]
+    every: float = 1.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it was looked at."""
+        return self.every * len(self.points)
 
 
 @dataclass(frozen=True)

@@ -157,6 +157,7 @@ def test_a_ticket_leads_to_its_card(report: Tab) -> None:
         "edac/mc0/ce",
         "8.0 GT/s x4",
         "cpu/temperature",
+        "41 to 60 °C in 4 s",
         "network/eth1: no link",
         "fio-3.33",
         NASTY,

@@ -254,4 +254,9 @@ def _sparkline(trace: Trace) -> Sparkline:
         f"{n * across:.1f},{height - (point - low) * up:.1f}"
         for n, point in enumerate(trace.points)
     )
-    return Sparkline(trace.name, points, f"{number(low)} to {number(high)} {trace.unit}".rstrip())
+    about = f"{number(low)} to {number(high)} {trace.unit}".rstrip()
+    return Sparkline(trace.name, points, f"{about} in {_time(trace.seconds)}")
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"

@@ -97,11 +97,12 @@ class Change:
 
 @dataclass(frozen=True)
 class Trace:
-    """A figure over the whole test, a point a second."""
+    """A figure over the whole test, a point every so many seconds."""
 
     name: str
     unit: str
     points: tuple[float, ...]
+    every: float = 1.0
 
 
 @dataclass
@@ -197,7 +198,8 @@ def _change(one: Change) -> dict[str, object]:
 
 
 def _trace(one: Trace) -> dict[str, object]:
-    points, every = thinned(one.points)
+    points, width = thinned(one.points)
+    every = round(width * one.every, 3)
     return {"name": one.name, "unit": one.unit, "points": points, "every": every}
 
 

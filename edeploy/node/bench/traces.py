@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -30,10 +31,13 @@ class Watcher:
             if tree.exists(f"{_CPUS}/{cpu}/cpufreq/scaling_cur_freq")
         ]
         self._points: dict[tuple[str, str], list[float]] = {}
+        self._began = time.monotonic()
+        self._looks = 0
         self.links = PcieLinks(tree)
 
     def look(self) -> None:
         """Take one point of each trace."""
+        self._looks += 1
         degrees = [value for file in self._inputs if (value := self._tree.number(file))]
         if degrees:
             self._add("cpu/temperature", "°C", max(degrees) / 1000)
@@ -44,9 +48,10 @@ class Watcher:
         self.links.look()
 
     def traces(self) -> list[Trace]:
-        """All points until now."""
+        """All points until now. On a machine that works hard looks are more than a second apart."""
+        every = (time.monotonic() - self._began) / self._looks if self._looks > 1 else 1.0
         return [
-            Trace(name, unit, tuple(points))
+            Trace(name, unit, tuple(points), every)
             for (name, unit), points in sorted(self._points.items())
         ]
 
