@@ -3,7 +3,7 @@
 Two trees of a Debian server, about 900 MB each: the release as it was published, and with all its
 updates, another kernel among them; the initrd is not compressed. Every way starts with the first
 and must end with the second. Bytes are counted where they are sent or received, CPU seconds of each
-program and its children by the kernel, new disk by the file system, which should be idle otherwise.
+program and its children by the kernel, new disk by the blocks of inodes that were not there.
 
     .venv/bin/python benchmarks/upgrade.py [--work DIR] [--without ostree,casync]
 
@@ -21,7 +21,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -32,6 +32,7 @@ from rich.table import Table
 
 from edeploy import atomic
 from edeploy.images import manifest, trees
+from edeploy.images.build.seal import seal
 from edeploy.images.edges.packing import End, write_pack
 from edeploy.images.packages.mirrors import debian_sources, host_suite
 
@@ -41,6 +42,10 @@ PACKAGES = (
     "smartmontools,ca-certificates,less,man-db,xfsprogs,btrfs-progs,tcpdump,strace,gdisk,perl,"
     "ipmitool,nfs-common,chrony,rsyslog,locales"
 )
+
+
+# A moment before all packages of today's Debian 13 were built; nothing but pyc files asks for it.
+EPOCH = 1_700_000_000
 
 
 @dataclass
@@ -97,10 +102,13 @@ def make_tree(work: Path, updates: bool) -> Path:
         ["mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={PACKAGES}",
          host_suite(), made, "-"],
         input="\n".join(lines), text=True, check=True,
+        env={**os.environ, "SOURCE_DATE_EPOCH": str(EPOCH)},
     )  # fmt: skip
     for initrd in made.glob("boot/initrd.img-*"):
         plain = subprocess.run(["zstd", "-dc", initrd], capture_output=True, check=True).stdout
         initrd.write_bytes(plain)
+    # As every image is.
+    seal(made, EPOCH)
     made.rename(tree)
     return tree
 
@@ -119,9 +127,8 @@ def by_pack(work: Path, old: End, new: End) -> Cost:
     prepare = time.monotonic() - start
     (work / "old.manifest").write_bytes(old.manifest)
     with scratch(work) as target, web(work) as (url, sent, server_cpu):
-        before = used_disk(work)
         child = measured([sys.executable, __file__, "--client", url, old.tree, target, work])
-        disk = used_disk(work) - before
+        disk = sum(blocks(target, without=blocks(old.tree)).values())
         refuse(trees.check(target, manifest.parse(new.manifest)))
         return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
 
@@ -162,9 +169,8 @@ def by_rsync(work: Path, old: Path, new: Path, words: list[str]) -> Cost:
     """A stock daemon, into a hard-linked copy of the old tree's place with --link-dest."""
     with scratch(work) as target, rsync_daemon(work, new) as (url, server_cpu):
         argv = ["rsync", "-aHAX", "--numeric-ids", "--delete", f"--link-dest={old}", "--stats"]
-        before = used_disk(work)
         child = measured([*argv, *words, url, f"{target}/"])
-        disk = used_disk(work) - before
+        disk = sum(blocks(target, without=blocks(old)).values())
         received = next(line for line in child.out.splitlines() if "bytes received" in line)
         count = int("".join(filter(str.isdigit, received)))
         return Cost(count, server_cpu(), child.cpu, child.memory, disk, None)
@@ -191,9 +197,9 @@ def by_ostree(work: Path, old: Path, new: Path, *, delta: bool) -> Cost:
         run("ostree", f"--repo={server}", "summary", "-u")
         with web(server) as (url, sent, server_cpu):
             run("ostree", f"--repo={machine}", "remote", "add", "--no-gpg-verify", "o", url)
-            before = used_disk(work)
+            before = blocks(machine)
             child = measured(["ostree", f"--repo={machine}", "pull", "o", "server"])
-            disk = used_disk(work) - before
+            disk = sum(blocks(machine, without=before).values())
             return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
 
 
@@ -215,9 +221,8 @@ def by_casync(work: Path, old: Path, new: Path) -> Cost:
         with web(folder) as (url, sent, server_cpu):
             argv = ["casync", "extract", f"--store={url}/default.castr", f"--seed={old}",
                     "--without=privileged", f"{url}/new.caidx", str(folder / "tree")]  # fmt: skip
-            before = used_disk(work)
             child = measured(argv)
-            disk = used_disk(work) - before
+            disk = sum(blocks(folder / "tree").values())
             return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
 
 
@@ -357,11 +362,16 @@ def cpu_of(who: int) -> float:
     return usage.ru_utime + usage.ru_stime
 
 
-def used_disk(folder: Path) -> int:
-    """Bytes in use on the file system."""
+def blocks(folder: Path, without: Container[int] = ()) -> dict[int, int]:
+    """Bytes on the disk of each inode below a folder, but for those of `without`."""
     subprocess.run(["sync", "--file-system", folder], check=True)
-    about = os.statvfs(folder)
-    return (about.f_blocks - about.f_bfree) * about.f_frsize
+    found = {}
+    for where, _, names in os.walk(folder):
+        for name in (".", *names):
+            about = os.lstat(os.path.join(where, name))
+            if about.st_ino not in without:
+                found[about.st_ino] = about.st_blocks * 512
+    return found
 
 
 @contextmanager

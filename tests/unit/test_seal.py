@@ -127,8 +127,11 @@ def test_secrets_are_refused_wherever_they_are(tree: Path, content: str, what: s
 def test_a_key_that_a_package_brings_is_no_secret(tree: Path) -> None:
     (tree / "usr/example").write_text(PRIVATE_KEY)
     (tree / "usr/manual").write_text("-----BEGIN PRIVATE KEY-----\nand so on\n")
+    (tree / "usr/example.py").write_text(f'"""{PRIVATE_KEY}"""\n')
+    py_compile.compile(str(tree / "usr/example.py"), doraise=True)
     (tree / "var/lib/dpkg/info").mkdir(parents=True)
-    (tree / "var/lib/dpkg/info/docs.list").write_text("/.\n/usr\n/usr/example\n")
+    listed = "/.\n/usr\n/usr/example\n/usr/example.py\n"
+    (tree / "var/lib/dpkg/info/docs.list").write_text(listed)
     seal(tree, EPOCH)
 
 

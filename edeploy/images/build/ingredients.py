@@ -25,6 +25,7 @@ from edeploy.images.recipe_file import Family
 _BOTH = ("build/bench.py",
     "build/accounts.py",
     "build/chroot.py",
+    "build/compiled.py",
     "build/layer_process.py",
     "build/logged.py",
     "build/role_files.py",

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edeploy.errors import EdeployError
+from edeploy.images.build.compiled import source_of
 from edeploy.images.packages import rpm
 
 _LARGEST = 1 << 20
@@ -32,7 +33,8 @@ _HASH = re.compile(
 def refuse_secrets(tree: Path, *, own: Path | None = None) -> None:
     """Raise EdeployError for the first file with a secret that no package brought.
 
-    What packages bring everybody can have; of an overlay, only what it has of its own counts.
+    What packages bring everybody can have, also as Python's compiler has it; of an overlay, only
+    what it has of its own counts.
     """
     top, looked_at = os.fsencode(tree), os.fsencode(own or tree)
     from_packages: set[bytes] | None = None
@@ -44,7 +46,7 @@ def refuse_secrets(tree: Path, *, own: Path | None = None) -> None:
                 continue
             if from_packages is None:
                 from_packages = set(_packaged(tree))
-            if path not in from_packages:
+            if path not in from_packages and source_of(path) not in from_packages:
                 raise EdeployError(
                     f"/{os.fsdecode(path)}: {what}; an image carries none",
                     "Remove it in the role's script, and have the machine make its own.",

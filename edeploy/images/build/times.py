@@ -5,31 +5,17 @@ from __future__ import annotations
 import hashlib
 import os
 import stat
-import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.util import source_from_cache
 from pathlib import Path
 
-SECOND = 10**9
+from edeploy.images.build.compiled import SECOND, by_time
+
 # 2000 to 2004: nobody takes these for the moment of an event.
 _FIRST_TIME = 946_684_800
 _TIMES = 5 * 365 * 86_400
 
 # systemd compares it with /etc/.updated and /var/.updated: newer packages have to be newer there.
 _VENDOR = b"usr"
-
-# PEP 552: magic, flags (0: the source's time and size follow), both as the low 32 bits.
-_PYC_HEAD = struct.Struct("<4sIII")
-_WORD = 0xFFFFFFFF
-
-
-@dataclass(frozen=True)
-class _Compiled:
-    """A file of Python's compiler, and the source of which it says the time."""
-
-    path: bytes
-    source: bytes
 
 
 def settle_times(tree: Path, epoch: int, own: Path) -> None:
@@ -44,7 +30,7 @@ def settle_times(tree: Path, epoch: int, own: Path) -> None:
     `epoch`) keeps its time. Whole seconds, which every archive format and file system keeps.
     """
     paths = [os.path.join(os.fsencode(tree), path) for path in _paths(os.fsencode(own))]
-    compiled = [found for path in paths if path.endswith(b".pyc") for found in _timed(path)]
+    compiled = list(filter(None, (by_time(path) for path in paths if path.endswith(b".pyc"))))
     made = {pair.path: pair for pair in compiled if _time(pair.path) > epoch}
     kept = {pair.source for pair in compiled if pair.path not in made}
     vendor = os.path.join(os.fsencode(tree), _VENDOR)
@@ -56,10 +42,7 @@ def settle_times(tree: Path, epoch: int, own: Path) -> None:
         elif path not in made:
             _settle(path)
     for pair in made.values():
-        with open(pair.path, "r+b") as stream:
-            magic, flags, _, size = _PYC_HEAD.unpack(stream.read(_PYC_HEAD.size))
-            stream.seek(0)
-            stream.write(_PYC_HEAD.pack(magic, flags, _time(pair.source) & _WORD, size))
+        pair.tell(_time(pair.source))
         _settle(pair.path)
 
 
@@ -74,19 +57,6 @@ def _paths(top: bytes) -> Iterator[bytes]:
             if os.path.islink(os.path.join(where, name)):
                 yield os.path.normpath(os.path.join(folder, name))
         yield folder
-
-
-def _timed(path: bytes) -> list[_Compiled]:
-    """The compiled file at `path` when it says its source's time, and says it as it is."""
-    try:
-        source = os.fsencode(source_from_cache(os.fsdecode(path)))
-        about = os.lstat(source)
-        with open(path, "rb") as stream:
-            _, flags, time, size = _PYC_HEAD.unpack(stream.read(_PYC_HEAD.size))
-    except (OSError, ValueError, NotImplementedError, struct.error):
-        return []
-    is_its = (time, size) == (about.st_mtime_ns // SECOND & _WORD, about.st_size & _WORD)
-    return [_Compiled(path, source)] if flags == 0 and is_its else []
 
 
 def _settle(path: bytes) -> None:
