@@ -155,7 +155,10 @@ def client(url: str, tree: Path, target: Path, work: Path) -> None:
             contents.fetch()
             missing = build(target, found.new_entries, old, contents.restore).missing
             refuse(missing)
-    refuse(trees.check(target, found.new_entries, workers=1))
+    entries = found.new_entries
+    # As an upgrade does: what came is not needed for the check.
+    del found, old, have, contents, file
+    refuse(trees.check(target, entries, workers=1))
     atomic.sync_file_system(target)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from edeploy.errors import EdeployError
@@ -53,6 +55,7 @@ _LINE = re.compile(
 )
 _PLAIN = re.compile(rb"[!-$&-<>-~]*\Z")
 _ESCAPED = re.compile(r"%([0-9A-F]{2})")
+_NOTHING: Mapping[str, Entry] = MappingProxyType({})
 # What each type has beside the fields that all have.
 _NEEDS = {"file": "sha256", "link": "target", "char": "major", "block": "major"}
 
@@ -113,8 +116,9 @@ def line(entry: Entry) -> str:
     return " ".join(words)
 
 
-def parse(data: bytes) -> list[Entry]:
-    """The entries of a manifest, sorted by path with `.` first.
+def parse(data: bytes, known: Mapping[str, Entry] = _NOTHING) -> list[Entry]:
+    """The entries of a manifest, sorted by path with `.` first; those of lines that `known` has
+    are taken from there.
 
     Raises BadManifest, naming the line: wrong header or field, an absolute path or one with
     `..`, a path out of order or given twice, one whose folder is not in the manifest.
@@ -134,7 +138,7 @@ def parse(data: bytes) -> list[Entry]:
     last = b""
     first = 2 if lines[1].startswith(IMAGE) else 1
     for number, text in enumerate(lines[first:-1], first + 1):
-        entry = _entry(text, number)
+        entry = known.get(text) or _entry(text, number)
         if last and entry.path <= last:
             raise _bad(number, f"{quote(entry.path)} is out of order or given twice")
         _check_place(entry, number, folders)
@@ -150,6 +154,12 @@ def parse(data: bytes) -> list[Entry]:
     if not entries:
         raise _bad(2, "no entries")
     return entries
+
+
+def by_line(data: bytes, entries: list[Entry]) -> dict[str, Entry]:
+    """The entries of a manifest by their lines: another one shares most of them."""
+    lines = data.decode("ascii").split("\n")
+    return dict(zip(lines[-1 - len(entries) : -1], entries))
 
 
 def _entry(text: str, number: int) -> Entry:

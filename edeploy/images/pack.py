@@ -103,7 +103,8 @@ def read_pack(read: Read, old_manifest: bytes | None = None) -> Pack:
     if old is None or _sha256(old) != head.old_sha256:
         old = _part(read, head.old_manifest, b"", head.old_sha256)
     new = _part(read, head.new_manifest, old, head.new_sha256)
-    old_entries, new_entries = manifest.parse(old), manifest.parse(new)
+    old_entries = manifest.parse(old)
+    new_entries = manifest.parse(new, manifest.by_line(old, old_entries))
     table = _part(read, head.table, b"", "")
     begin = head.old_manifest.offset + head.old_manifest.length
     blobs = _blobs(table, old_entries, new_entries, begin)
@@ -139,13 +140,14 @@ def read_head(read: Read) -> Head:
     return head
 
 
-def restored(blob: Blob, frames: bytes, source: BinaryIO | None) -> Iterator[bytearray]:
-    """The content of a blob, a piece at a time; `source` is the old file when it has one.
+def restored(blob: Blob, read: Read, source: BinaryIO | None) -> Iterator[bytearray]:
+    """The content of a blob, a piece at a time; `read` reads its pack, `source` is the old file
+    when it has one.
 
-    Raises BadPack when it does not come out as it should: `frames` or the source are not what
+    Raises BadPack when it does not come out as it should: the pack or the source are not what
     they were.
     """
-    digest, done, position = hashlib.sha256(), 0, 0
+    digest, done, position = hashlib.sha256(), 0, blob.offset
     for length in blob.frames:
         size = min(CHUNK, blob.size - done)
         prefix = b""
@@ -154,7 +156,7 @@ def restored(blob: Blob, frames: bytes, source: BinaryIO | None) -> Iterator[byt
             source.seek(begin)
             prefix = source.read(end - begin)
         try:
-            piece = zstd.decompress(frames[position : position + length], size, prefix)
+            piece = zstd.decompress(read(position, length), size, prefix)
         except zstd.ZstdFailed as error:
             raise _not_restored(blob, error.message) from error
         digest.update(piece)

@@ -6,8 +6,8 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
+from collections.abc import Callable, Collection, Iterable, Iterator
+from typing import NamedTuple, Optional
 
 from edeploy.errors import EdeployError
 from edeploy.images.manifest import Entry, quote
@@ -18,6 +18,8 @@ BLOCK = 1 << 20
 Progress = Callable[[int, int], None]
 Known = Callable[[bytes], "Entry | None"]
 Digest = Callable[[os.stat_result], "str | None"]
+# Device and number of an inode with several names.
+_Inode = Optional[tuple[int, int]]  # noqa: UP045 - Python 3.9 on machines
 
 
 class Difference(NamedTuple):
@@ -60,7 +62,7 @@ def scan(
     """
     top = os.fsencode(root)
     found = sorted(_walk(top), key=_order)
-    groups = _groups(found)
+    groups = _groups((path, _inode(about)) for path, about in found)
     for path, about in found:
         if stat.S_ISSOCK(about.st_mode):
             raise EdeployError(
@@ -130,7 +132,7 @@ def check(
 
     with Side(compare, len(entries), workers=workers or cores()) as side:
         # While the others read: what one look at every name can tell.
-        differences = list(_name_differences(dict(_walk(top, without)), entries))
+        differences = list(_name_differences(_walk(top, without), entries))
         for number, content in side.results():
             path = quote(entries[number].path)
             differences.extend(Difference(path, what) for what in content)
@@ -166,12 +168,18 @@ def _walk(top: bytes, without: Collection[bytes] = ()) -> Iterator[tuple[bytes, 
                 yield path, about
 
 
-def _groups(found: list[tuple[bytes, os.stat_result]]) -> dict[bytes, bytes]:
+def _inode(about: os.stat_result) -> _Inode:
+    if about.st_nlink > 1 and not stat.S_ISDIR(about.st_mode):
+        return about.st_dev, about.st_ino
+    return None
+
+
+def _groups(found: Iterable[tuple[bytes, _Inode]]) -> dict[bytes, bytes]:
     """For each path that shares its inode with another: the first path of that inode."""
     inodes: dict[tuple[int, int], list[bytes]] = {}
-    for path, about in found:
-        if about.st_nlink > 1 and not stat.S_ISDIR(about.st_mode):
-            inodes.setdefault((about.st_dev, about.st_ino), []).append(path)
+    for path, inode in found:
+        if inode:
+            inodes.setdefault(inode, []).append(path)
     return {path: paths[0] for paths in inodes.values() if len(paths) > 1 for path in paths}
 
 
@@ -292,20 +300,21 @@ def _xattr_differences(found: dict[bytes, bytes], wanted: dict[bytes, bytes]) ->
 
 
 def _name_differences(
-    found: dict[bytes, os.stat_result], entries: list[Entry]
+    found: Iterable[tuple[bytes, os.stat_result]], entries: list[Entry]
 ) -> Iterator[Difference]:
     wanted = {entry.path: entry for entry in entries}
-    for path in found:
-        if path not in wanted and path.partition(b"/")[0] != _MADE_BY_MKFS:
+    # Of what was looked at, only this is kept: a machine has little memory to spare.
+    inodes: dict[bytes, _Inode] = {}
+    for path, about in found:
+        if path in wanted:
+            inodes[path] = _inode(about)
+            for what in _status_differences(about, wanted[path]):
+                yield Difference(quote(path), what)
+        elif path.partition(b"/")[0] != _MADE_BY_MKFS:
             yield Difference(quote(path), "is not in the image")
-    for entry in entries:
-        about = found.get(entry.path)
-        if about is None:
-            yield Difference(quote(entry.path), "is missing")
-        else:
-            for what in _status_differences(about, entry):
-                yield Difference(quote(entry.path), what)
-    yield from _link_differences(found, wanted)
+    for path in wanted.keys() - inodes.keys():
+        yield Difference(quote(path), "is missing")
+    yield from _link_differences(inodes, wanted)
 
 
 def _status_differences(about: os.stat_result, entry: Entry) -> Iterator[str]:
@@ -330,7 +339,7 @@ def _seconds(time: int) -> str:
 
 
 def _link_differences(
-    found: dict[bytes, os.stat_result], wanted: dict[bytes, Entry]
+    found: dict[bytes, _Inode], wanted: dict[bytes, Entry]
 ) -> Iterator[Difference]:
     known = [(path, found[path]) for path in wanted if path in found]
     groups = _groups(known)

@@ -59,10 +59,9 @@ def contents(found: Pack, data: bytes, old: Path) -> dict[str, bytes]:
     paths = {entry.sha256: entry.path.decode() for entry in found.old_entries}
     result = {}
     for blob in found.blobs.values():
-        frames = data[blob.offset : blob.offset + blob.length]
         source = (old / paths[blob.source]).open("rb") if blob.source else None
         try:
-            result[blob.sha256] = b"".join(pack.restored(blob, frames, source))
+            result[blob.sha256] = b"".join(pack.restored(blob, reader(data), source))
         finally:
             if source:
                 source.close()

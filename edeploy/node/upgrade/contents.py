@@ -78,11 +78,11 @@ class Contents:
 
     def _write(self, step: Step, source: bytes | None, path: bytes) -> None:
         blob = step.blob
-        frames = self._files[step.pack].read(blob.offset, blob.length)
+        read = self._files[step.pack].read
         made = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         with os.fdopen(made, "wb") as writer:
             if source is None:
-                writer.writelines(pack.restored(blob, frames, None))
+                writer.writelines(pack.restored(blob, read, None))
                 return
             with open(source, "rb") as reader:
-                writer.writelines(pack.restored(blob, frames, reader))
+                writer.writelines(pack.restored(blob, read, reader))

@@ -81,7 +81,7 @@ def _entries(job: Job, packs: list[Pack]) -> list[Entry]:
 def _bytes(
     job: Job, packs: list[Pack], files: list[Partial], entries: list[Entry]
 ) -> tuple[int, int]:
-    old = old_of(job.current)
+    old = old_of(job.current, packs)
     if packs:
         contents = contents_of(old, packs, files, Path("/nowhere"))
         return contents.transfer + sum(file.received for file in files), contents.new_bytes

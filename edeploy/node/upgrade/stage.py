@@ -7,6 +7,7 @@ tree that is not complete goes.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Sequence
@@ -133,14 +134,20 @@ def build_whole(job: Job, work: Path) -> Whole:
     Raises EdeployError as `stage`.
     """
     _only(work)
+    whole = _filled(job, work)
+    _check(job, whole.tree, whole.entries, whole.ways)
+    return whole
+
+
+def _filled(job: Job, work: Path) -> Whole:
+    """All of it, not checked yet; what the packs say of both versions is no longer needed then."""
     with contextlib.ExitStack() as stack:
         packs, files = open_packs(job, work, stack)
         data, sig = _manifest(job, packs, f"{job.current.role} {job.wanted.version}")
-        entries = manifest.parse(data)
+        entries = packs[-1].new_entries if packs else manifest.parse(data)
         tree = _empty(work / "tree")
         ways = _fill(job, tree, entries, packs, files, work)
         received = sum(file.received for file in files)
-    _check(job, tree, entries, ways)
     return Whole(tree, entries, data, sig, received, ways)
 
 
@@ -188,7 +195,7 @@ def _fill(
     work: Path,
 ) -> list[str]:
     """Everything into the tree; the words for how."""
-    old = old_of(job.current)
+    old = old_of(job.current, packs)
     if not packs:
         return _fill_without_pack(job, tree, entries, old)
     contents = contents_of(old, packs, files, _empty(work / "between"))
@@ -209,9 +216,12 @@ def _fill(
     return ways
 
 
-def old_of(current: Current) -> Old:
-    """The running version as a place to take files from."""
-    entries = manifest.parse(current.manifest)
+def old_of(current: Current, packs: Sequence[Pack] = ()) -> Old:
+    """The running version as a place to take files from; the first pack may know its entries."""
+    if packs and packs[0].head.old_sha256 == hashlib.sha256(current.manifest).hexdigest():
+        entries = packs[0].old_entries
+    else:
+        entries = manifest.parse(current.manifest)
     return Old(current.root, current.pristine_etc, entries, current.sharing)
 
 
