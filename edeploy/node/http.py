@@ -6,6 +6,7 @@ import http.client
 import io
 import json
 import random
+import socket
 import time
 import urllib.parse
 from collections.abc import Iterator, Mapping
@@ -116,6 +117,7 @@ class Server:
         connection = http.client.HTTPConnection(
             url.hostname or "", url.port, timeout=timeouts.CONNECT
         )
+        connection.response_class = _Answer
         try:
             connection.connect()
             connection.sock.settimeout(timeouts.STALL)
@@ -146,6 +148,23 @@ class Server:
             except (OSError, http.client.HTTPException) as error:
                 reason, pause = _why(error), 0.0
             patience.wait(reason, pause)
+
+
+class _WholeLines(io.BufferedReader):
+    """Lines that are whole: http.client takes a head that was cut off for a shorter one."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        is_limit = size is not None and 0 <= size <= len(line)
+        if not line.endswith(b"\n") and not is_limit:
+            raise http.client.IncompleteRead(line)
+        return line
+
+
+class _Answer(http.client.HTTPResponse):
+    def __init__(self, sock: socket.socket, *args: object, **more: object) -> None:
+        super().__init__(sock, *args, **more)  # type: ignore[arg-type]
+        self.fp = _WholeLines(self.fp.detach())
 
 
 class Patience:

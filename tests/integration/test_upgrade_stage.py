@@ -338,6 +338,21 @@ class TestTrust:
             house.stage()
         assert list(stage.versions(house.places)) == ["web-1.0.1"]
 
+    @pytest.mark.parametrize("by_pack", [True, False])
+    def test_signed_and_altered_afterwards(
+        self, house: House, tmp_path: Path, by_pack: bool
+    ) -> None:
+        image = house.store.image("web", "1.1")
+        signature.sign(image.manifest, image.signature, self.key(house, tmp_path))
+        text = image.manifest.read_bytes()
+        image.manifest.write_bytes(text.replace(b"mode=0644", b"mode=4755", 1))
+        if by_pack:
+            make_edge(house.store, "web", "1.0", "1.1", Wishes())
+        with pytest.raises(EdeployError, match="signature|SHA-256"):
+            house.stage()
+        assert list(stage.versions(house.places)) == ["web-1.0.1"]
+        assert not house.tree().exists()
+
 
 def test_no_space(house: House) -> None:
     publish(house.store, "1.2", {**VERSIONS["1.1"], "usr/big": os.urandom(90_000_000)})

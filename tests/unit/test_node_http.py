@@ -186,6 +186,22 @@ def test_an_answer_that_is_cut_is_asked_for_again() -> None:
         assert client(server).get("/") == {"n": 2}
 
 
+def test_a_head_that_is_cut_at_any_byte_is_none() -> None:
+    head = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 1000\r\n\r\n"
+
+    def cut(at: int) -> Answer:
+        def answer(handler: BaseHTTPRequestHandler) -> None:
+            handler.wfile.write(head[:at])
+            handler.close_connection = True
+
+        return answer
+
+    whole = b"x" * 1000
+    for at in range(len(head) + 1):
+        with served(in_turn(cut(at), lambda handler: send(handler, 200, whole))) as server:
+            assert client(server).read("/image") == whole, at
+
+
 def test_a_stream_goes_on_where_it_was() -> None:
     with served(in_turn(*[cut_after(700_001)] * 5)) as server:
         with client(server).open("/image") as stream:

@@ -53,15 +53,19 @@ class Partial:
     def _fetch(self, begin: int, end: int, on_bytes: Callable[[int], None]) -> None:
         noted = begin
         with self._server.open(self._path, begin, end) as stream:
-            for chunk in stream.chunks():
-                at = stream.position - len(chunk)
-                os.pwrite(self._handle, chunk, at)
-                self.received += len(chunk)
-                on_bytes(len(chunk))
-                if stream.position - noted >= CHECKPOINT:
-                    noted = stream.position
-                    self._add(begin, noted)
-            self._add(begin, stream.position)
+            here = begin
+            try:
+                for chunk in stream.chunks():
+                    os.pwrite(self._handle, chunk, here)
+                    here += len(chunk)
+                    self.received += len(chunk)
+                    on_bytes(len(chunk))
+                    if here - noted >= CHECKPOINT:
+                        noted = here
+                        self._add(begin, here)
+            finally:
+                # Also when the server stays away: the next try begins there.
+                self._add(begin, here)
 
     def _add(self, begin: int, end: int) -> None:
         self._have = joined([*self._have, (begin, end)])
