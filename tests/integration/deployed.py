@@ -74,7 +74,7 @@ class Deployed:
 
     def loader(self) -> GrubLoader:
         """GRUB on a plain partition."""
-        return GrubLoader(self.places, BOOT_DISK, uefi=False)
+        return GrubLoader(self.places, BOOT_DISK)
 
     def here(self) -> Here:
         """The client's own look."""
@@ -215,5 +215,5 @@ def _lay_out(root: Path, store: Store, url: str) -> None:
     (tree / "etc/app.conf").write_bytes(b"mine\n")
     (root / "var/lib/app/data").write_bytes(b"rows")
     (root / "boot/grub").mkdir(parents=True)
-    GrubLoader(places, BOOT_DISK, uefi=False).prepare([FIRST], FIRST)
+    GrubLoader(places, BOOT_DISK).prepare([FIRST], FIRST)
     write_state(places.state, State(good=FIRST))

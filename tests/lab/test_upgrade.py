@@ -2,16 +2,25 @@
 written: the whole way that a machine goes, on both firmwares and both file systems."""
 
 import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from doors import Keyed, Seen, keyed
-from racks import SERIALS, events, wait_for
-from versions import DEAD, LAME, RELEASE, ROLE, UPDATED, build_versions
+from racks import SERIALS, events, machine, wait_for
+from versions import DEAD, LAME, RELEASE, ROLE, SMALL, UPDATED, build_versions
 
+from edeploy.images.edges.make import Wishes
 from edeploy.images.store import Store
+from edeploy.lab.demo import address_of
 from edeploy.server.client import JsonObject
 from edeploy.server.settings import StoreSettings
 
@@ -21,6 +30,8 @@ pytestmark = pytest.mark.timeout(3600)
 NAMES = sorted(SERIALS)
 FIRST, SECOND = f"{ROLE}-{RELEASE}.1", f"{ROLE}-{UPDATED}.1"
 EDIT = "/etc/mysql/mariadb.conf.d/60-edeploy.cnf"
+# Answers to everybody, be it with a refusal.
+OPEN = "'printf \"max_connections = 77\\nbind-address = 0.0.0.0\\n\" >> {file}'"
 # The database may come up later than ssh.
 UP = "systemctl is-system-running --wait > /dev/null || true\n"
 # A row a moment; what the database said yes to is noted after it did.
@@ -77,12 +88,29 @@ class Shop:
 
     def check_exact(self, name: str, version: str) -> None:
         """What runs is this version, to the last file."""
-        assert self.node(name, "version") == {"version": version}
-        drift = self.node(name, "verify", check=False)
-        assert drift["version"] == f"{ROLE}-{version}.1" and drift["drift"] == [], drift["drift"]
+        self.check_drift(name, version)
+        runs = str(self.node(name, "status")["runs"])
+        assert runs.rpartition(".")[0] == f"{ROLE}-{version}"
         database = self.rack.ask(name, ["dpkg-query", "-W", "-f", "${Version}", "mariadb-server"])
         image = self.rack.ask(name, ["mariadbd", "--version"])
         assert database.partition(":")[2].partition("-")[0] in image
+
+    def check_drift(self, name: str, version: str) -> None:
+        """What runs is this version's content, whatever its tree is called."""
+        assert self.node(name, "version") == {"version": version}
+        drift = self.node(name, "verify", check=False)
+        assert drift["drift"] == [], drift["drift"]
+
+    def settled(self, name: str, *, not_in: str) -> str:
+        """The version that runs when a machine has come to rest in another start."""
+        wait_for(self.rack.box, lambda _: self._rests(name, not_in))
+        return str(self.node(name, "version")["version"])
+
+    def _rests(self, name: str, not_in: str) -> bool:
+        self.rack.ask(name, ["sh"], stdin=UP, check=False)
+        seen = self.rack.look(name)
+        busy = ("armed", "trial")
+        return seen is not None and seen.boot != not_in and seen.state["phase"] not in busy
 
     def go(self, name: str, *words: str) -> Seen:
         """Run this command that restarts the machine while rows are written; before that."""
@@ -94,16 +122,63 @@ class Shop:
         self.rack.ask(name, ["systemctl", "reboot"], check=False)
         return seen
 
+    @contextmanager
+    def watched(self) -> Iterator[dict[str, float]]:
+        """Ask both databases from outside all the time; afterwards the longest time, in seconds,
+        that each gave no answer."""
+        away: dict[str, float] = {}
+        with ExitStack() as stack:
+            asking = {name: stack.enter_context(_asking(self.rack, name)) for name in NAMES}
+            yield away
+            for name, child in asking.items():
+                child.terminate()
+                away[name] = float(child.communicate()[0].split()[-1])
+
     def kernel(self, name: str) -> str:
         """The kernel that runs."""
         return self.rack.ask(name, ["uname", "-r"]).strip()
 
 
+# Connects, and reads what the database says first; a line with the longest gap so far after each.
+ASK = """
+import socket, sys, time
+last, longest = time.monotonic(), 0.0
+while True:
+    try:
+        with socket.create_connection((sys.argv[1], 3306), 1) as connection:
+            connection.settimeout(1)
+            if connection.recv(1):
+                longest, last = max(longest, time.monotonic() - last), time.monotonic()
+    except OSError:
+        pass
+    print(f"{longest:.1f}", flush=True)
+    time.sleep(0.1)
+"""
+
+
+@contextmanager
+def _asking(rack: Keyed, name: str) -> Iterator[subprocess.Popen[str]]:
+    known = machine(rack.box, name)
+    assert known is not None
+    argv = rack.box.lab.inside([sys.executable, "-c", ASK, address_of(known)])
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
+        try:
+            yield child
+        finally:
+            child.terminate()
+
+
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> Store:
     store = Store(StoreSettings().path)
-    build_versions(store, tmp_path_factory.mktemp("roles"), (RELEASE, UPDATED, LAME, DEAD))
+    build_versions(store, tmp_path_factory.mktemp("roles"), RELEASE, UPDATED)
     return store
+
+
+@pytest.fixture(scope="module")
+def bad_versions(versions: Store, tmp_path_factory: pytest.TempPathFactory) -> None:
+    for version in (LAME, DEAD):
+        build_versions(versions, tmp_path_factory.mktemp("roles"), UPDATED, version)
 
 
 @pytest.fixture(scope="module", params=RACKS)
@@ -116,14 +191,20 @@ def shop(request: pytest.FixtureRequest, versions: Store, place: Path) -> Iterat
         yield Shop(rack)
 
 
-def test_to_the_updates_with_another_kernel(shop: Shop) -> None:
+def test_to_the_updates_with_another_kernel(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     old = {name: shop.kernel(name) for name in NAMES}
     for name in NAMES:
         shop.check_exact(name, RELEASE)
-        shop.rack.ask(name, ["sh", "-c", f"'echo max_connections = 77 >> {EDIT}'"])
+        shop.rack.ask(name, ["sh", "-c", OPEN.format(file=EDIT)])
+        shop.rack.ask(name, ["systemctl", "restart", "mariadb"])
         foreseen = shop.node(name, "test-upgrade", UPDATED)
         assert "kernel" in str(foreseen["reboot"]) and not foreseen["etc_conflict"]
-    before = {name: shop.go(name, "upgrade", UPDATED) for name in NAMES}
+    with shop.watched() as away:
+        before = {name: shop.go(name, "upgrade", UPDATED) for name in NAMES}
+        for name in NAMES:
+            shop.rack.seen_when(name, "idle", not_in=before[name].boot)
+    with capsys.disabled():
+        print(f"\natomic, seconds without an answer of the database: {away}")
     for name in NAMES:
         seen = shop.rack.seen_when(name, "idle", not_in=before[name].boot)
         assert f"edeploy={SECOND}" in seen.cmdline
@@ -139,6 +220,7 @@ def test_to_the_updates_with_another_kernel(shop: Shop) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("bad_versions")
 @pytest.mark.parametrize(
     ("version", "why"),
     [(LAME, "mariadb.service"), (DEAD, "did not come up")],
@@ -165,3 +247,74 @@ def test_back_to_the_release(shop: Shop) -> None:
         shop.check_exact(name, RELEASE)
         shop.check_rows(name)
         assert not events(shop.rack.box, name, "failed")
+
+
+@pytest.fixture(scope="module")
+def small_version(versions: Store, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A version that needs no boot, with a hook that restarts the database."""
+    work = tmp_path_factory.mktemp("roles")
+    hook = work / "post"
+    hook.write_text("#!/bin/sh\nexec systemctl restart mariadb\n")
+    build_versions(versions, work, UPDATED, SMALL, Wishes(post=hook))
+
+
+@pytest.mark.long
+@pytest.mark.usefixtures("small_version")
+def test_without_a_boot(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    before = {}
+    for name in NAMES:
+        if shop.node(name, "version") != {"version": UPDATED}:
+            before[name] = shop.go(name, "upgrade", UPDATED)
+    for name in before:
+        shop.rack.seen_when(name, "idle", not_in=before[name].boot)
+    with shop.watched() as away:
+        for name in NAMES:
+            shop.node(name, "upgrade", SMALL, "--live")
+    with capsys.disabled():
+        print(f"\nlive, seconds without an answer of the database: {away}")
+    for name in NAMES:
+        shop.check_drift(name, SMALL)
+        shop.rack.ask(name, ["edeploy", "rollback"])
+        shop.check_exact(name, UPDATED)
+
+
+SEED = 22
+ROUNDS = 5
+LONGEST = 120.0
+"""Seconds in which an upgrade and the start after it are over, mostly."""
+
+
+@pytest.mark.long
+def test_machines_killed_at_random_moments(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    # What a guest wrote is in the host's memory even when it did not flush; what is lost is what
+    # the guest had in its own.
+    chance = random.Random(SEED)  # noqa: S311
+    lines = []
+    for _ in range(ROUNDS):
+        goals, boots, moments = {}, {}, {}
+        for name in NAMES:
+            runs = shop.node(name, "version")["version"]
+            goals[name] = RELEASE if runs == UPDATED else UPDATED
+            seen = shop.rack.look(name)
+            assert seen is not None
+            boots[name] = seen.boot
+            shop.write(name)
+            command = ["edeploy", "upgrade", goals[name], "--reboot"]
+            shop.rack.ask(name, ["systemd-run", "--quiet", "--collect", *command])
+            moments[name] = time.monotonic() + chance.uniform(0, LONGEST)
+        phases = {}
+        for name in sorted(NAMES, key=lambda name: moments[name]):
+            time.sleep(max(0.0, moments[name] - time.monotonic()))
+            seen = shop.rack.look(name)
+            phases[name] = seen.state["phase"] if seen else "down"
+            process = shop.rack.box.lab.folder.machine(name).qemu_pid
+            os.kill(int(process.read_text()), signal.SIGKILL)
+        for name in NAMES:
+            shop.rack.box.power_on(name)
+        for name in NAMES:
+            runs = shop.settled(name, not_in=boots[name])
+            shop.check_exact(name, runs)
+            shop.check_rows(name)
+            lines.append(f"{name}: to {goals[name]}, killed while {phases[name]}: {runs} runs")
+    with capsys.disabled():
+        print("\n" + "\n".join(lines))
