@@ -12,6 +12,7 @@ from test_power_cuts import KINDS, chosen
 
 from edeploy.images import manifest, trees
 from edeploy.node.upgrade.live.live import rollback_live, upgrade_live
+from edeploy.node.upgrade.upgrade import NotNow, rollback
 
 pytestmark = [
     pytest.mark.skipif(os.geteuid() != 0, reason="loop devices and mounts"),
@@ -74,6 +75,20 @@ def test_the_boot_after_it_starts_what_it_made(machine: Deployed) -> None:
         live(machine)
     with machine.power(SECOND):
         assert machine.judge() == "nothing is on trial"
+        machine.check_exact("1.2")
+
+
+def test_a_boot_into_another_version_leaves_it_behind(machine: Deployed) -> None:
+    machine.disk.copy(machine.fresh)
+    with machine.power(SECOND):
+        live(machine)
+        machine.upgrade("1.0")
+        machine.try_out("web-1.0.2")
+        # What is taken back now is the upgrade, not the live one before it.
+        with pytest.raises(NotNow, match="no live upgrade"):
+            rollback_live(machine.here())
+        assert f"the next boot is {SECOND}" in rollback(machine.here(), machine.loader())
+        machine.start(SECOND)
         machine.check_exact("1.2")
 
 

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ from edeploy.node.upgrade.live.live import rollback_live, upgrade_live
 from edeploy.node.upgrade.preview import preview
 from edeploy.node.upgrade.settle import confirmed, went_back
 from edeploy.node.upgrade.stage import versions
-from edeploy.node.upgrade.state import Phase, read_state
+from edeploy.node.upgrade.state import Phase, read_state, write_state
 from edeploy.node.upgrade.upgrade import NotNow, Upgraded, merge_late, rollback, upgrade
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files")
@@ -177,6 +177,17 @@ def test_a_trial_that_went_back_is_told_and_removed(machine: Machine) -> None:
     assert (state.phase, state.good) == (Phase.ROLLED_BACK, "web-1.0.0")
     assert list(versions(machine.here().places)) == []
     assert machine.upgrade("1.1").name == "web-1.1.1"
+
+
+def test_after_a_trial_that_failed_the_way_back_is_to_the_version_before(machine: Machine) -> None:
+    machine.upgrade("1.1")
+    machine.boot("web-1.1.1")
+    places = machine.here().places
+    confirmed(places, "web-1.1.1")
+    machine.upgrade("1.2")
+    # As the unit leaves it when the machine is back: what failed is still named.
+    write_state(places.state, replace(read_state(places.state), phase=Phase.ROLLED_BACK))
+    assert "the next boot is web-1.0.0" in rollback(machine.here(), machine.loader)
 
 
 def test_again_after_an_interruption(machine: Machine) -> None:

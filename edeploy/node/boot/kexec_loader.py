@@ -48,6 +48,10 @@ class KexecLoader(GrubLoader):
         run([*words, f"--command-line={self._arguments(name)} {TRIAL}"], timeout=timeouts.PROGRAM)
         run(["systemctl", "kexec"], timeout=timeouts.PROGRAM)
 
+    def tried_by(self) -> str:
+        """See `Loader.tried_by`."""
+        return "run it again with --reboot: a boot by GRUB would not try it here"
+
     def describe(self) -> str:
         """See `Loader.describe`."""
         return (

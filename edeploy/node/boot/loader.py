@@ -59,6 +59,10 @@ class Loader(ABC):
         """Begin the restart into what is armed."""
         run(["systemctl", "reboot"], timeout=timeouts.PROGRAM)
 
+    def tried_by(self) -> str:
+        """For people: what starts a version that is armed."""
+        return "the next boot tries it"
+
     @abstractmethod
     def describe(self) -> str:
         """For people: which loader this is, and how a trial works with it."""

@@ -13,7 +13,7 @@ from edeploy.node.boot.marker import Marker
 from edeploy.node.callhome import BOOT_ID
 from edeploy.node.http import Retry, Server, ServerRefused
 from edeploy.node.upgrade.here import Here, here
-from edeploy.node.upgrade.live.live import live_folder, read_live
+from edeploy.node.upgrade.live.live import read_live
 from edeploy.node.upgrade.state import Phase, read_state
 
 # The phases of an upgrade as the server knows them (docs/reference/http-api.md).
@@ -86,7 +86,7 @@ def standing(machine: Here) -> tuple[str, str, str]:
     places = machine.places
     state = read_state(places.state)
     goal = version_of(state.trial, machine.node.role)
-    live = read_live(live_folder(machine))
+    live = read_live(machine)
     if live is not None and (not live.post or live.undoing):
         why = "it was interrupted: run it again, or rollback"
         return FAILED if live.pre else BACK, live.new, why

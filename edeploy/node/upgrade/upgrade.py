@@ -130,11 +130,12 @@ def rollback(machine: Here, loader: Loader) -> str:
     places = machine.places
     with alone(places):
         state = read_state(places.state)
-        if state.trial and state.trial != machine.name:
+        waiting = state.phase in (Phase.VERIFIED, Phase.ARMED, Phase.TRIAL)
+        if waiting and state.trial != machine.name:
             loader.disarm()
             went_back(places, f"an operator took {state.trial} back before it was booted")
             return f"{state.trial} will not be tried; {state.good} stays"
-        before = state.good if state.trial else state.before
+        before = state.good if state.trial == machine.name else state.before
         if not before or (before not in versions(places) and not before.endswith(".0")):
             raise NotNow(
                 f"{machine.name} runs, and no version before it is kept here",

@@ -14,13 +14,18 @@ from typing import Callable
 
 from edeploy.errors import EdeployError
 from edeploy.images.ways import NoWay, way
-from edeploy.node.boot import loader_of
+from edeploy.node.boot import Loader, loader_of
 from edeploy.node.upgrade import source
 from edeploy.node.upgrade.drift import STATE, Cause, Drift, drift
 from edeploy.node.upgrade.help import HELP
 from edeploy.node.upgrade.here import Here, here
 from edeploy.node.upgrade.here import manifest_of_running as manifest_of
-from edeploy.node.upgrade.live.live import live_folder, read_live, rollback_live, upgrade_live
+from edeploy.node.upgrade.live.live import (
+    read_live,
+    refuse_half_way,
+    rollback_live,
+    upgrade_live,
+)
 from edeploy.node.upgrade.owned import excluded_paths
 from edeploy.node.upgrade.preview import Preview, preview
 from edeploy.node.upgrade.stage import versions
@@ -125,6 +130,7 @@ def _say_preview(found: Preview) -> None:
 def _upgrade(machine: Here, arguments: argparse.Namespace) -> int:
     if arguments.live:
         return _upgrade_live(machine, arguments)
+    refuse_half_way(machine)
     loader, said = loader_of(machine.places), Standing(machine)
     with said.upgrade(arguments.version) as on_phase:
         done = upgrade(machine, arguments.version, loader, _Terminal(), on_phase)
@@ -132,7 +138,7 @@ def _upgrade(machine: Here, arguments: argparse.Namespace) -> int:
     if arguments.json:
         _json(dataclasses.asdict(done))
     else:
-        _say_upgraded(done)
+        _say_upgraded(done, loader)
     if arguments.reboot:
         said.tell(BOOT, done.version)
         loader.restart()
@@ -155,18 +161,19 @@ def _upgrade_live(machine: Here, arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say_upgraded(done: Upgraded) -> None:
+def _say_upgraded(done: Upgraded, loader: Loader) -> None:
     for line in done.ways:
         print(line)
     for path in done.overlaps:
         print(f"/etc/{path}: changed here and in the image; ours stays")
     if done.goal != done.version:
         print(f"a barrier lies before {done.goal}: upgrade again when {done.version} runs")
-    print(f"{done.name} is complete; the next boot tries it, and goes back if it does not come up")
+    print(f"{done.name} is complete; {loader.tried_by()}, and goes back if it does not come up")
 
 
 def _rollback(machine: Here, arguments: argparse.Namespace) -> int:
-    if read_live(live_folder(machine)) and not read_state(machine.places.state).trial:
+    waiting = read_state(machine.places.state).phase in (Phase.ARMED, Phase.TRIAL)
+    if read_live(machine) and not waiting:
         words = rollback_live(machine)
         Standing(machine).tell_all()
         return _json({"done": words}) if arguments.json else _print(words)

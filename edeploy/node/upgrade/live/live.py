@@ -42,7 +42,8 @@ from edeploy.node.upgrade.upgrade import NotNow
 
 @dataclass(frozen=True)
 class Live:
-    """A live upgrade: its ends, and what of it is done; `undoing`: it is being taken back."""
+    """A live upgrade: its ends, and what of it is done; `undoing`: it is being taken back;
+    `tree`: the version in whose tree it was, "" for the root itself."""
 
     old: str
     new: str
@@ -51,6 +52,7 @@ class Live:
     post: bool = False
     reboot: bool = False
     undoing: bool = False
+    tree: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,10 +69,13 @@ def live_folder(machine: Here) -> Path:
     return machine.places.top / "live"
 
 
-def read_live(folder: Path) -> Live | None:
-    """The last live upgrade that can be gone on with or taken back. Raises EdeployError."""
+def read_live(machine: Here) -> Live | None:
+    """The last live upgrade that can be gone on with or taken back; none when it was in another
+    version's tree. Raises EdeployError."""
+    folder = live_folder(machine)
     try:
-        return Live(**json.loads((folder / "live.json").read_bytes()))
+        live = Live(**json.loads((folder / "live.json").read_bytes()))
+        return live if live.tree == _tree(machine) else None
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
@@ -89,7 +94,7 @@ def upgrade_live(
     """
     with alone(machine.places):
         folder = live_folder(machine)
-        live = read_live(folder)
+        live = read_live(machine)
         if live and live.undoing:
             raise NotNow(
                 f"the way back from {live.new} to {live.old} was begun and has not ended",
@@ -109,7 +114,7 @@ def rollback_live(machine: Here) -> str:
     """Take the last live upgrade back; the words for it. Raises NotNow when there is none."""
     with alone(machine.places):
         folder = live_folder(machine)
-        live, journal = read_live(folder), read_journal(folder)
+        live, journal = read_live(machine), read_journal(folder)
         if live is None or (journal is None and not live.undoing):
             raise NotNow("there is no live upgrade to take back", "Run: edeploy-node status")
         live = _note(folder, replace(live, undoing=True))
@@ -152,7 +157,7 @@ def _prepare(
     work.rename(folder)
     begin(folder, todo, _physical(machine))
     atomic.sync_file_system(machine.places.top)
-    return _note(folder, Live(now.version, version))
+    return _note(folder, Live(now.version, version, tree=_tree(machine)))
 
 
 def _edge(machine: Here, now: Current, version: str) -> Edge:
@@ -268,6 +273,21 @@ def _physical(machine: Here) -> Physical:
         return os.path.join(tree if own else root, path)
 
     return physical
+
+
+def _tree(machine: Here) -> str:
+    return machine.name if machine.deployed else ""
+
+
+def refuse_half_way(machine: Here) -> None:
+    """Raise NotNow when a live upgrade was begun in what runs, and has not ended."""
+    live = read_live(machine)
+    if live and (live.undoing or not live.post):
+        words = "the way back from it" if live.undoing else "it"
+        raise NotNow(
+            f"a live upgrade to {live.new} was begun, and {words} has not ended",
+            f"Run `upgrade --live {live.new}` again, or `rollback`.",
+        )
 
 
 def _note(folder: Path, live: Live) -> Live:
