@@ -5,7 +5,7 @@ updates, another kernel among them; the initrd is not compressed. Every way star
 and must end with the second. Bytes are counted where they are sent or received, CPU seconds of each
 program and its children by the kernel, new disk by the blocks of inodes that were not there.
 
-    .venv/bin/python benchmarks/upgrade.py [--work DIR] [--without ostree,casync]
+    .venv/bin/python benchmarks/upgrade.py [--work DIR] [--only "edeploy, pack;apt"]
 
 Needs root, 10 GB below DIR, which keeps the trees for the next run, and the peers' packages.
 """
@@ -23,7 +23,7 @@ import threading
 import time
 from collections.abc import Callable, Container, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from rich.table import Table
 
 from edeploy import atomic
 from edeploy.images import manifest, trees
+from edeploy.images.build.chroot import in_chroot
 from edeploy.images.build.seal import seal
 from edeploy.images.edges.packing import End, write_pack
 from edeploy.images.packages.mirrors import debian_sources, host_suite
@@ -48,6 +49,11 @@ PACKAGES = (
 EPOCH = 1_700_000_000
 
 
+# What maintainers' scripts stop and start services by.
+SERVICE_PROGRAMS = ("/usr/bin/deb-systemd-invoke", "/usr/bin/systemctl", "/usr/sbin/invoke-rc.d")
+SERVICE_LOG = "/var/services.log"
+
+
 @dataclass
 class Cost:
     """Bytes received; CPU seconds of the server and the machine; its largest memory in bytes; bytes
@@ -62,31 +68,21 @@ class Cost:
 
 
 def main() -> None:
-    """Print the table."""
+    """Measure, and print the table of all ways that were measured in DIR."""
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--work", type=Path, default=Path("/var/lib/edeploy/benchmark"))
-    options.add_argument("--without", default="")
+    options.add_argument("--only", default=";".join(WAYS), help="of: %(default)s")
     wanted = options.parse_args()
     wanted.work.mkdir(parents=True, exist_ok=True)
     old, new = (make_tree(wanted.work, updates) for updates in (False, True))
     ends = [end(tree, version) for tree, version in ((old, "1.0"), (new, "1.1"))]
-    rows: dict[str, Cost] = {"edeploy, pack": by_pack(wanted.work, ends[0], ends[1])}
-    rows["rsync"] = by_rsync(wanted.work, old, new, [])
-    rows["rsync -z (zstd)"] = by_rsync(wanted.work, old, new, ["-z", "--compress-choice=zstd"])
-    without = wanted.without.split(",")
-    if "ostree" not in without:
-        rows["ostree pull"] = by_ostree(wanted.work, old, new, delta=False)
-        rows["ostree static delta"] = by_ostree(wanted.work, old, new, delta=True)
-    if "casync" not in without:
-        rows["casync"] = by_casync(wanted.work, old, new)
-    show(rows)
-    entries = manifest.parse(ends[1].manifest)
-    began = cpu_of(resource.RUSAGE_CHILDREN) + cpu_of(resource.RUSAGE_SELF)
-    start = time.monotonic()
-    refuse(trees.check(new, entries, workers=1))
-    seconds = time.monotonic() - start
-    used = cpu_of(resource.RUSAGE_CHILDREN) + cpu_of(resource.RUSAGE_SELF) - began
-    print(f"verify {len(entries)} paths with one process: {seconds:.1f} s, {used:.1f} s of CPU")
+    file = wanted.work / "rows.json"
+    known = json.loads(file.read_text()) if file.exists() else {}
+    rows = {name: Cost(**row) for name, row in known.items()}
+    for name in wanted.only.split(";"):
+        rows[name] = WAYS[name](wanted.work, ends[0], ends[1])
+        file.write_text(json.dumps({name: asdict(row) for name, row in rows.items()}))
+    show({name: rows[name] for name in WAYS if name in rows})
 
 
 def make_tree(work: Path, updates: bool) -> Path:
@@ -168,24 +164,33 @@ def refuse(found: Sequence[object]) -> None:
         raise SystemExit(f"not what it should be: {found[:3]}")
 
 
-def by_rsync(work: Path, old: Path, new: Path, words: list[str]) -> Cost:
+def by_verify(_: Path, __: End, new: End) -> Cost:
+    """Every path against the manifest, by one process."""
+    entries = manifest.parse(new.manifest)
+    began = cpu_of(resource.RUSAGE_CHILDREN) + cpu_of(resource.RUSAGE_SELF)
+    refuse(trees.check(new.tree, entries, workers=1))
+    used = cpu_of(resource.RUSAGE_CHILDREN) + cpu_of(resource.RUSAGE_SELF) - began
+    return Cost(0, None, used, None, None, None)
+
+
+def by_rsync(work: Path, old: End, new: End, *words: str) -> Cost:
     """A stock daemon, into a hard-linked copy of the old tree's place with --link-dest."""
-    with scratch(work) as target, rsync_daemon(work, new) as (url, server_cpu):
-        argv = ["rsync", "-aHAX", "--numeric-ids", "--delete", f"--link-dest={old}", "--stats"]
+    with scratch(work) as target, rsync_daemon(work, new.tree) as (url, server_cpu):
+        argv = ["rsync", "-aHAX", "--numeric-ids", "--delete", f"--link-dest={old.tree}", "--stats"]
         child = measured([*argv, *words, url, f"{target}/"])
-        disk = sum(blocks(target, without=blocks(old)).values())
+        disk = sum(blocks(target, without=blocks(old.tree)).values())
         received = next(line for line in child.out.splitlines() if "bytes received" in line)
         count = int("".join(filter(str.isdigit, received)))
         return Cost(count, server_cpu(), child.cpu, child.memory, disk, None)
 
 
-def by_ostree(work: Path, old: Path, new: Path, *, delta: bool) -> Cost:
+def by_ostree(work: Path, old: End, new: End, *, delta: bool) -> Cost:
     """A pull of the new commit into a repository that has the old one."""
     with scratch(work) as folder:
         server, machine = folder / "server", folder / "machine"
         for repo, mode in ((server, "archive"), (machine, "bare")):
             run("ostree", f"--repo={repo}", "init", f"--mode={mode}")
-        for tree in (old, new):
+        for tree in (old.tree, new.tree):
             without_devices = f"--skip-list={empty_list(folder, tree)}"
             run("ostree", f"--repo={server}", "commit", "-b", "server", without_devices,
                 f"--tree=dir={tree}")  # fmt: skip
@@ -214,19 +219,78 @@ def empty_list(folder: Path, tree: Path) -> Path:
     return file
 
 
-def by_casync(work: Path, old: Path, new: Path) -> Cost:
+def by_casync(work: Path, old: End, new: End) -> Cost:
     """Chunks over HTTP, with the old tree as seed."""
     with scratch(work) as folder:
         start = time.monotonic()
         store, index = folder / "default.castr", folder / "new.caidx"
-        run("casync", "make", f"--store={store}", "--without=privileged", str(index), str(new))
+        run("casync", "make", f"--store={store}", "--without=privileged", str(index), str(new.tree))
         prepare = time.monotonic() - start
         with web(folder) as (url, sent, server_cpu):
-            argv = ["casync", "extract", f"--store={url}/default.castr", f"--seed={old}",
+            argv = ["casync", "extract", f"--store={url}/default.castr", f"--seed={old.tree}",
                     "--without=privileged", f"{url}/new.caidx", str(folder / "tree")]  # fmt: skip
             child = measured(argv)
             disk = sum(blocks(folder / "tree").values())
             return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
+
+
+def by_apt(work: Path, old: End, _: End) -> Cost:
+    """apt in a copy of the old tree, as on a machine that runs: services are told to stop and
+    start, and when is noted. Says for how long some were down."""
+    with scratch(work) as folder:
+        tree = folder / "tree"
+        run("cp", "-a", str(old.tree), str(tree))
+        for place in ("etc/apt/apt.conf.d", "etc/apt/auth.conf.d"):
+            if Path(f"/{place}").is_dir():
+                run("cp", "-rT", f"/{place}", str(tree / place))
+        sources = debian_sources(host_suite(), mirror="", security_mirror="")
+        lines = "".join(f"{source.one_line()}\n" for source in sources)
+        (tree / "etc/apt/sources.list").write_text(lines)
+        for program in SERVICE_PROGRAMS:
+            run("chroot", str(tree), "dpkg-divert", "--local", "--rename", "--add", program)
+            file = tree / program.lstrip("/")
+            file.write_text(f'#!/bin/sh\necho "$(date +%s.%N) $*" >> {SERVICE_LOG}\n')
+            file.chmod(0o755)
+        in_tree(tree, "apt-get -q update && apt-get -q -d -y full-upgrade")
+        received = sum(
+            path.stat().st_size
+            for pattern in ("var/cache/apt/archives/*.deb", "var/lib/apt/lists/*Packages*")
+            for path in tree.glob(pattern)
+        )
+        argv = [sys.executable, __file__, "--in-tree", tree,
+                "mkdir -p /run/systemd/system; apt-get -q -y full-upgrade"]  # fmt: skip
+        child = measured(argv)
+        log = tree / SERVICE_LOG.lstrip("/")
+        down, restarts = downtime(log.read_text().splitlines() if log.exists() else [])
+        print(f"apt: services stopped for {down:.1f} s in all, {restarts} restarts; then a boot")
+        return Cost(received, None, child.cpu, child.memory, None, None)
+
+
+def in_tree(tree: Path, script: str) -> None:
+    """Run it as if the tree were a machine's root, with mounts of its own."""
+    in_chroot(tree, ["sh", "-c", script], shared=tree / "tmp", timeout=1800)
+
+
+def downtime(lines: Sequence[str]) -> tuple[float, int]:
+    """Seconds in which at least one service was stopped, and how often one was restarted."""
+    since: dict[str, float] = {}
+    spans: list[tuple[float, float]] = []
+    restarts = 0
+    for line in lines:
+        at, *words = line.split()
+        verbs = [word for word in words if word in ("stop", "start", "restart", "try-restart")]
+        units = [word for word in words if word.endswith((".service", ".socket"))]
+        for unit in units if verbs else ():
+            if verbs[0] == "stop":
+                since.setdefault(unit, float(at))
+            else:
+                restarts += 1
+                spans.append((since.pop(unit, float(at)), float(at)))
+    total, until = 0.0, 0.0
+    for begin, finish in sorted(spans):
+        total += max(0.0, finish - max(begin, until))
+        until = max(until, finish)
+    return total, restarts
 
 
 @dataclass
@@ -408,9 +472,24 @@ def show(rows: dict[str, Cost]) -> None:
     Console().print(table)
 
 
+WAYS: dict[str, Callable[[Path, End, End], Cost]] = {
+    "edeploy, pack": by_pack,
+    "rsync": by_rsync,
+    "rsync -z (zstd)": lambda work, old, new: by_rsync(
+        work, old, new, "-z", "--compress-choice=zstd"
+    ),
+    "ostree pull": lambda work, old, new: by_ostree(work, old, new, delta=False),
+    "ostree static delta": lambda work, old, new: by_ostree(work, old, new, delta=True),
+    "casync": by_casync,
+    "apt": by_apt,
+    "edeploy, verify": by_verify,
+}
+
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--client"]:
         client(sys.argv[2], *map(Path, sys.argv[3:6]))
+    elif sys.argv[1:2] == ["--in-tree"]:
+        in_tree(Path(sys.argv[2]), sys.argv[3])
     elif sys.argv[1:2] == ["--web"]:
         serve(int(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
     else:

@@ -27,13 +27,14 @@ PRESET = "etc/systemd/system-preset/10-edeploy.preset"
 
 _NODE_UNIT_TEXT = """\
 [Unit]
-Description=Tell the edeploy server that this system is up
+Description=Tell the edeploy server what runs here
 Wants=network-online.target
 After=network-online.target
 ConditionPathExists=/etc/edeploy/node.json
 
 [Service]
-Type=oneshot
+# Nothing that starts here waits until the server has heard of it: there may be none.
+Type=exec
 ExecStart=/usr/sbin/edeploy-node call-home
 Restart=on-failure
 RestartSec=5
