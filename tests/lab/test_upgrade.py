@@ -25,7 +25,8 @@ from edeploy.server.client import JsonObject
 from edeploy.server.settings import StoreSettings
 
 # An installation, and a start after each command, of emulated machines on a busy host.
-pytestmark = pytest.mark.timeout(3600)
+# And two whole images to build.
+pytestmark = [pytest.mark.timeout(7200), pytest.mark.long]
 
 NAMES = sorted(SERIALS)
 FIRST, SECOND = f"{ROLE}-{RELEASE}.1", f"{ROLE}-{UPDATED}.1"
@@ -55,7 +56,7 @@ COUNT = "mariadb -N -e 'select count(*), coalesce(max(n), 0) from shop.orders'; 
 
 RACKS = [
     pytest.param("ext4", id="bios-on-ext4"),
-    pytest.param("xfs", id="bios-on-xfs", marks=pytest.mark.long),
+    pytest.param("xfs", id="bios-on-xfs"),
 ]
 
 
@@ -219,7 +220,6 @@ def test_to_the_updates_with_another_kernel(shop: Shop, capsys: pytest.CaptureFi
         assert not shop.rack.ask(name, pin, check=False)
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("bad_versions")
 @pytest.mark.parametrize(
     ("version", "why"),
@@ -258,7 +258,6 @@ def small_version(versions: Store, tmp_path_factory: pytest.TempPathFactory) -> 
     build_versions(versions, work, UPDATED, SMALL, Wishes(post=hook))
 
 
-@pytest.mark.long
 @pytest.mark.usefixtures("small_version")
 def test_without_a_boot(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     before = {}
@@ -280,11 +279,10 @@ def test_without_a_boot(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
 
 SEED = 22
 ROUNDS = 5
-LONGEST = 120.0
+LONGEST = 180.0
 """Seconds in which an upgrade and the start after it are over, mostly."""
 
 
-@pytest.mark.long
 def test_machines_killed_at_random_moments(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
     # What a guest wrote is in the host's memory even when it did not flush; what is lost is what
     # the guest had in its own.
