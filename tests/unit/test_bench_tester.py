@@ -54,6 +54,16 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
+def test_a_stage_without_figures_shows_that_it_works(tmp_path: Path, programs: Path) -> None:
+    fake(programs, "stressapptest", "sleep 3; echo Status: PASS")
+    tree = machine(tmp_path / "root", {"proc/meminfo": "MemAvailable: 1048576 kB\n"})
+    told: list[tuple[float, str]] = []
+    bench = Bench(tree, time.monotonic() + 60, Stop(), lambda *news: told.append(news))
+    (stage,) = memory.stages(Topology((), ()), PROFILES["lab"], tree)
+    assert stage.work(bench, 1).errors == ()
+    assert told and set(told) == {(44, "MiB")}
+
+
 def test_a_program_that_hangs_is_ended_and_the_stage_is_missing(
     tmp_path: Path, programs: Path
 ) -> None:
