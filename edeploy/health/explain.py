@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from edeploy.health.causes import Cause
@@ -61,9 +62,10 @@ def percent(share: float) -> str:
 
 
 def _component(finding: Finding) -> str:
-    """The part, where the metric's name does not begin with it."""
-    told, part = finding.comparison, finding.component
-    if part is Component.OTHER or (told is not None and told.metric.startswith(f"{part.value}/")):
+    """The part, where the metric's name, or what is said, does not begin with it."""
+    part = finding.component
+    begins = finding.comparison.metric if finding.comparison else finding.said
+    if part is Component.OTHER or re.match(rf"{part.value}\b", begins):
         return ""
     return f"{part.value}: "
 

@@ -128,7 +128,8 @@ def test_two_that_differ_are_both_suspects_and_then_rejected() -> None:
 def test_a_hard_error_is_rejected_alone_and_at_once() -> None:
     wrong = {**measured(1), "errors": ["memory/node0: stressapptest found 2 wrong words"]}
     found = fates(known(1, wrong))["m1"]
-    assert found.fate is Fate.REJECT and "2 wrong words" in found.why
+    assert found.fate is Fate.REJECT and ": memory/node0: stressapptest" in found.why
+    assert "memory: memory" not in found.why
     assert found.entry["component"] == "memory"
     # No later round makes it good.
     assert fates(known(1, wrong, measured(1, first=2)))["m1"].fate is Fate.REJECT
