@@ -11,7 +11,7 @@ from rich.live import Live
 from edeploy.cli import health_tables as tables
 from edeploy.cli import machine_tables
 from edeploy.cli.cells import as_row, as_rows
-from edeploy.cli.operators import JSON_FLAG, SOCKET, show_answer
+from edeploy.cli.operators import JSON_FLAG, SOCKET, post_each, show_answer
 from edeploy.errors import EdeployError
 from edeploy.match.profile_settings import TESTS
 from edeploy.server.client import OperatorsClient
@@ -48,8 +48,7 @@ def run(
     """
     api = OperatorsClient(socket)
     body = {"profile": profile, "campaign": _campaign(campaign) if campaign else None}
-    answers = [api.post("machines", name, "test", body=body) for name in names]
-    show_answer(answers, as_json, machine_tables.all_changed)
+    show_answer(post_each(api, names, "test", body), as_json, machine_tables.all_changed)
 
 
 @click.command()
@@ -59,8 +58,7 @@ def run(
 def go(names: tuple[str, ...], socket: Path, as_json: bool) -> None:
     """Judge machines that wait for others of their kind without them."""
     api = OperatorsClient(socket)
-    answers = [api.post("machines", name, "go") for name in names]
-    show_answer(answers, as_json, machine_tables.all_changed)
+    show_answer(post_each(api, names, "go"), as_json, machine_tables.all_changed)
 
 
 @click.command()

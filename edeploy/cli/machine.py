@@ -8,7 +8,7 @@ import click
 
 from edeploy.cli import hardware_tables
 from edeploy.cli import machine_tables as tables
-from edeploy.cli.operators import JSON_FLAG, SOCKET, show_answer
+from edeploy.cli.operators import JSON_FLAG, SOCKET, post_each, show_answer
 from edeploy.errors import EdeployError
 from edeploy.machines.policy import ENDINGS_BAD, ENDINGS_GOOD
 from edeploy.match.profile_settings import TESTS
@@ -116,7 +116,7 @@ def same(api: OperatorsClient, name: str, other: str, yes: bool, as_json: bool) 
 @click.pass_obj
 def new(api: OperatorsClient, names: tuple[str, ...], as_json: bool) -> None:
     """Say that machines that are held are machines of their own."""
-    answers = [api.post("machines", name, "new") for name in names]
+    answers = post_each(api, names, "new")
     show_answer(answers, as_json, tables.all_changed)
 
 
@@ -189,7 +189,7 @@ def retest(
 ) -> None:
     """Test rejected machines again, after they were repaired."""
     body = {"profile": profile}
-    answers = [api.post("machines", name, "test", body=body) for name in names]
+    answers = post_each(api, names, "test", body)
     show_answer(answers, as_json, tables.all_changed)
 
 

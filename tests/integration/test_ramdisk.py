@@ -233,6 +233,14 @@ def test_modules_are_those_wanted(made: Made) -> None:
     assert "virtio_net.ko" in listed.out
 
 
+def test_processors_get_what_belongs_to_them(made: Made) -> None:
+    assert "/sys/devices/system/cpu/cpu0" in (made.root / "init").read_text()
+    # As the kernel tells of a processor with SSE 4.2; temperatures and EDAC are found so as well.
+    processor = "cpu:type:x86,ven0000fam0006mod0055:feature:,0094"
+    listed = run(["chroot", made.root, "modprobe", "-D", "-S", kernel_release(made), processor])
+    assert "crc32c-intel.ko" in listed.out
+
+
 def kernel_release(made: Made) -> str:
     return next((made.root / "usr/lib/modules").iterdir()).name
 

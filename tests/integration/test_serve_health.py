@@ -153,6 +153,9 @@ def test_few_machines_and_an_operators_word(server: Server) -> None:
     for machine in machines:
         assert machine.until(lambda answer: answer["do"] != "wait")["do"] == "install"
     server.edeploy("go", "EDL0001", noun="health", code=1)
+    server.edeploy("run", "EDL0001", noun="health")
+    said = server.edeploy("retest", "EDL0002", "NOBODY", code=1)
+    assert "no machine is called 'NOBODY'; done before it: EDL0002" in said
 
 
 def test_missing_is_never_a_pass(server: Server) -> None:
