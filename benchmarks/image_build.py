@@ -34,7 +34,8 @@ from edeploy.images import trees
 from edeploy.images.build.image import build_image
 from edeploy.images.build.line import Settings
 from edeploy.images.packages.debian import Mirrors
-from edeploy.images.packages.plan import Plan, packages_of, parse_plan
+from edeploy.images.packages.index import index_of
+from edeploy.images.packages.plan import Plan, in_order, parse_plan
 from edeploy.images.packages.pool import Pool
 from edeploy.images.recipe import Recipe, load_recipe
 from edeploy.images.sizes import tree_sizes
@@ -265,7 +266,7 @@ def needed(store: Store) -> Plan:
             rows = (line.split("\t") for line in image.packages.read_text().splitlines())
             names = {name: version for name, version, _ in rows}
     wanted = [each for (name, version), each in found.items() if names.get(name) == version]
-    return Plan(packages_of("\n\n".join(package.stanza for package in wanted)))
+    return Plan(in_order(wanted))
 
 
 def local_repository(recipe: Recipe, folder: Path, warm: Store) -> Path:
@@ -273,9 +274,9 @@ def local_repository(recipe: Recipe, folder: Path, warm: Store) -> Path:
     repo = folder / f"repo-{recipe.name}"
     repo.mkdir()
     plan = needed(warm)
-    for package in plan.packages:
-        Pool(warm.pool).lay_out(package, repo)
-    (repo / "Packages").write_text(plan.index())
+    files = [Pool(warm.pool).lay_out(package, repo) for package in plan.packages]
+    listed = zip(plan.packages, files, (f"./{file.name}" for file in files), strict=True)
+    (repo / "Packages").write_text(index_of(list(listed)))
     return repo
 
 

@@ -1,6 +1,5 @@
 """`edeploy demo`: one rack in a box."""
 
-import signal
 from pathlib import Path
 
 import click
@@ -38,8 +37,6 @@ from edeploy.server.settings import StoreSettings
 )
 def command(store: Path, rack: Path | None, health: bool, checkout: Path) -> None:
     """Build roles, boot two virtual machines from the network, install them, see them answer."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.default_int_handler)
     console = Console(soft_wrap=True)
     if health:
         places = DemoPlaces(checkout, store, HEALTH_FOLDER, rack or HEALTH_RACK)

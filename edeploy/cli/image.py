@@ -6,7 +6,9 @@ from pathlib import Path
 
 import click
 
+from edeploy.cli.image_check import check_reproducible
 from edeploy.cli.image_disk import disk
+from edeploy.cli.image_lock import lock, locks_of
 from edeploy.cli.image_sign import sign_image
 from edeploy.cli.image_store import (
     diff,
@@ -17,12 +19,11 @@ from edeploy.cli.image_store import (
     rm,
     version_option,
 )
+from edeploy.cli.mirror_options import mirror_options, mirrors_of
 from edeploy.cli.options import key_option, roles_option, store_option
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import build_images
 from edeploy.images.build.line import Settings
-from edeploy.images.packages.debian import Mirrors
-from edeploy.images.packages.mirrors import AUTH_VARIABLE, MIRROR_VARIABLE, SECURITY_VARIABLE
 from edeploy.images.recipe import load_recipe
 from edeploy.images.signature import check, sign
 from edeploy.images.store import Image, Store
@@ -34,7 +35,7 @@ def command() -> None:
     """Images: roles built at a version, in the store."""
 
 
-for each in (ls, rm, gc, fsck, diff, sign_image, disk):
+for each in (ls, rm, gc, fsck, diff, lock, check_reproducible, sign_image, disk):
     command.add_command(each)
 
 
@@ -43,19 +44,16 @@ for each in (ls, rm, gc, fsck, diff, sign_image, disk):
 @version_option
 @roles_option
 @store_option
-@click.option("--mirror", envvar=MIRROR_VARIABLE, default="", help="Debian archive to use")
-@click.option(
-    "--security-mirror", envvar=SECURITY_VARIABLE, default="", help="security archive to use"
-)
-@click.option("--mirror-key", default="", help="key of mirrors that are not signed by Debian")
-@click.option(
-    "--mirror-auth",
-    type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    envvar=AUTH_VARIABLE,
-    help="file with names and passwords for mirrors, as apt_auth.conf(5) has it",
-)
+@mirror_options
 @click.option("--offline", is_flag=True, help="ask no mirror: go by what they said last")
 @click.option("--force", is_flag=True, help="build again although nothing changed")
+@click.option("--locked", is_flag=True, help="exactly as each role's own role.lock says")
+@click.option(
+    "--lock",
+    "lock_path",
+    type=click.Path(path_type=Path),
+    help="exactly as this lock says, such as the one beside an image",
+)
 @click.option("-j", "--jobs", type=click.IntRange(1), default=1, help="builds side by side")
 @key_option
 def build(
@@ -63,23 +61,23 @@ def build(
     version: str,
     roles: Path,
     store: Path,
-    mirror: str,
-    security_mirror: str,
-    mirror_key: str,
-    mirror_auth: Path | None,
     offline: bool,
     force: bool,
+    locked: bool,
+    lock_path: Path | None,
     jobs: int,
     key: Path | None,
+    **mirrors: str,
 ) -> None:
     """Build the images of ROLEs; say which are unchanged, and of the others what changed.
 
     Mirrors are those of this machine's own apt sources unless said otherwise; they are asked
-    whether packages have new versions.
+    whether packages have new versions. A locked build does not ask: it takes what the lock names
+    from the store's pool, and only what is missing there from mirrors.
     """
     recipes = [load_recipe(roles, role) for role in dict.fromkeys(names)]
-    mirrors = Mirrors(mirror, security_mirror, mirror_key, str(mirror_auth or ""))
-    settings = Settings(mirrors, offline=offline, force=force)
+    locks = locks_of(recipes, lock_path, is_locked=locked)
+    settings = Settings(mirrors_of(mirrors), offline=offline, force=force, locks=locks)
     built = build_images(recipes, version, Store(store), settings, jobs=jobs, on_step=click.echo)
     failures = [each for each in built if isinstance(each, EdeployError)]
     for image in built:

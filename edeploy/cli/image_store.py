@@ -79,7 +79,7 @@ def rm(names: tuple[str, ...], version: str, store: Path) -> None:
 @json_option
 def gc(store: Path, as_json: bool) -> None:
     """Clear away what no image needs: what killed builds left, layers of older versions, files
-    that no tree has any more. Images stay, and so does all that is in use."""
+    that no tree has any more. Images stay, and so do packages and all that is in use."""
     cleared = clear(Store(store))
     if as_json:
         click.echo(json.dumps(asdict(cleared), indent=1))
@@ -88,6 +88,11 @@ def gc(store: Path, as_json: bool) -> None:
         f"removed {cleared.layers} layers and {cleared.leftovers} leftovers of killed builds;"
         f" {cleared.freed / 1e6:.1f} MB of files came free"
     )
+    if cleared.unused:
+        click.echo(
+            f"the pool has {cleared.unused} packages ({cleared.unused_size / 1e6:.1f} MB) that no"
+            " image is of; what no lock of a role names either goes with `edeploy mirror prune`"
+        )
     if not cleared.is_all:
         click.echo("a build or a fetch is running: what it uses is left for the next time")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,9 +26,12 @@ def done_apart(
     *,
     what: str,
     where: str,
+    around: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
 ) -> None:
     """Have `module`, which serves such jobs, do one; `what` and `where` name it in errors.
 
+    `around` is a command that starts the one after it, `env` is added to this process's own.
     Raises what the work raised there: EdeployError, ProgramFailed, ProgramMissing, OSError.
     """
     failures: list[dict[str, object]] = []
@@ -47,10 +50,10 @@ def done_apart(
             failures.append(said)
 
     # Ours, wherever Python would look for it.
-    env = {"PYTHONPATH": str(Path(edeploy.__file__).parents[1])}
-    argv = isolated([sys.executable, "-m", module])
+    settings = {**(env or {}), "PYTHONPATH": str(Path(edeploy.__file__).parents[1])}
+    argv = isolated([*around, sys.executable, "-m", module])
     text = json.dumps(job)
-    done = run(argv, stdin=text, env=env, timeout=None, check=False, on_line=hear)
+    done = run(argv, stdin=text, env=settings, timeout=None, check=False, on_line=hear)
     if failures:
         raise _error_of(failures[0], where)
     if done.code != 0:

@@ -62,7 +62,7 @@ def compare(old: Image, new: Image) -> Diff:
         *(image.packages.read_text(encoding="utf-8") for image in (old, new))
     )
     paths = _changed_paths(before, after)
-    owners = {**_owners(old.tree), **_owners(new.tree)}
+    owners = {**owners_of(old.tree), **owners_of(new.tree)}
     files = _by_package(paths, before, after, owners)
     records = old.record(), new.record()
     return Diff(
@@ -143,7 +143,8 @@ def _by_package(
     }
 
 
-def _owners(tree: Path) -> dict[bytes, str]:
+def owners_of(tree: Path) -> dict[bytes, str]:
+    """By path, the package that has brought it, or that dpkg keeps the file about."""
     found: dict[bytes, str] = {}
     for listed in (tree / _INFO).glob("*.list"):
         package = listed.name.removesuffix(".list").partition(":")[0]

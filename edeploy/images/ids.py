@@ -42,7 +42,12 @@ class Account:
     @property
     def is_fixed(self) -> bool:
         """Whether its number is not for us to choose."""
-        return bool(self.place) or self.number < FIRST or self.number in _GIVEN
+        return bool(self.place) or self.is_given
+
+    @property
+    def is_given(self) -> bool:
+        """Whether its number is the same everywhere, as Debian has given it away."""
+        return self.number < FIRST or self.number in _GIVEN
 
 
 @dataclass(frozen=True)
@@ -71,6 +76,20 @@ class Ids:
             if table != before:
                 atomic.write(self.path, _text(table))
         return found
+
+    def expect(self, accounts: Iterable[Account], role: str) -> None:
+        """Keep the numbers that a lock of `role` says for its names. Raises IdConflict."""
+        with self._opened() as table:
+            before = dict(table)
+            for account in accounts:
+                known = table.get((account.kind, account.name))
+                known = known or _holder(table, account.kind, account.number)
+                if known and (known.name, known.number) != (account.name, account.number):
+                    raise _conflict(account, role, known, self.path)
+                new = _Known(account.number, account.name, role)
+                table.setdefault((account.kind, account.name), new)
+            if table != before:
+                atomic.write(self.path, _text(table))
 
     @contextmanager
     def _opened(self) -> Iterator[dict[tuple[Kind, str], _Known]]:

@@ -14,6 +14,7 @@ from edeploy.names import BadName, checked, under
 from edeploy.yaml_nodes import Place
 
 RECIPE = "role.yaml"
+LOCK = "role.lock"
 NO_KERNEL = "none"
 TESTS = "tests"
 

@@ -8,19 +8,25 @@ from pathlib import Path
 from edeploy import atomic
 from edeploy.images import locks, trash
 from edeploy.images.build.layers import Layers
+from edeploy.images.build.reproducible import CHECKS
 from edeploy.images.objects import Objects
+from edeploy.images.packages.used import clear_half_fetched, unused_of
 from edeploy.images.store import Image, Store
 
 
 @dataclass(frozen=True)
 class Cleared:
     """Layers and leftovers (of killed builds) that went, bytes of files that no tree had any
-    more, and whether all of it could go: a running build and a running fetch keep theirs."""
+    more, and whether all of it could go: a running build and a running fetch keep theirs.
+    `unused` packages of the pool, with these bytes, are of no image; they stay, for locks may
+    name them."""
 
     layers: int
     leftovers: int
     freed: int
     is_all: bool
+    unused: int
+    unused_size: int
 
 
 def remove(image: Image, store: Store) -> None:
@@ -43,12 +49,17 @@ def clear(store: Store) -> Cleared:
     layers, is_all = 0, False
     try:
         with locks.alone(store.lock_file, "builds"):
+            leftovers += clear_half_fetched(store)
+            for folder in store.root.glob(f"{CHECKS}*"):
+                trash.remove_tree(folder)
+                leftovers += 1
             layers = _clear_layers(store)
             is_all = trash.empty(store.trash)
     except locks.Busy:
         pass
     freed = Objects(store.objects).remove_unused()
-    return Cleared(layers, leftovers, freed, is_all)
+    pool = unused_of(store, ())
+    return Cleared(layers, leftovers, freed, is_all, len(pool.unused), pool.unused_size)
 
 
 def _clear_leftover(folder: Path) -> bool:

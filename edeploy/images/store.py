@@ -173,6 +173,16 @@ class Store:
         return self.root / "pool"
 
     @property
+    def mirror(self) -> Path:
+        """What locks name of the pool, as a signed apt repository."""
+        return self.root / "mirror"
+
+    @property
+    def mirror_key(self) -> Path:
+        """The private key that signs it, unless the operator names another."""
+        return self.root / "mirror.key"
+
+    @property
     def apt(self) -> Path:
         """What mirrors said last; may be removed when nothing is built."""
         return self.root / "cache" / "apt"

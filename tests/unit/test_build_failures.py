@@ -274,7 +274,7 @@ def test_a_builder_that_is_ended_leaves_nothing_running(
     failing(
         fake,
         f"for word; do case $word in */bench/tree) {mount};; esac; done\n"
-        f"echo started > {ready}; exec sleep 1000",
+        f"sleep 1000 & echo started > {ready}; wait",
     )
     program = (
         "from pathlib import Path; from edeploy.images.build.image import build_image;"
@@ -302,6 +302,48 @@ def test_a_builder_that_is_ended_leaves_nothing_running(
     with pytest.raises(ProgramFailed):
         build_image(recipe, "1", store, settings)
     assert_nothing_but_the_log(store)
+
+
+@pytest.mark.parametrize(
+    ("ended_by", "jobs"), [(signal.SIGTERM, 1), (signal.SIGTERM, 2), (signal.SIGINT, 2)]
+)
+def test_a_command_that_is_ended_cleans_up(
+    recipe: Recipe,
+    store: Store,
+    repository: Repository,
+    fake: Path,
+    tmp_path: Path,
+    ended_by: signal.Signals,
+    jobs: int,
+) -> None:
+    roles = recipe.parts[-1].folder.parent
+    shutil.copytree(roles / "app", roles / "other")
+    (roles / "other/role.yaml").write_text("suite: bookworm\npackages:\n  - hello\n")
+    ready = tmp_path / "ready"
+    os.mkfifo(ready)
+    failing(fake, f"sleep 1000 & echo started > {ready}; wait")
+    program = "from edeploy.cli.main import main; main()"
+    builder = subprocess.Popen(
+        [
+            sys.executable, "-c", program, "image", "build", "app", "other", "-j", str(jobs),
+            "--roles", roles, "--store", store.root, "--mirror", repository.url,
+            "--security-mirror", repository.url, "--mirror-key", repository.key,
+        ],
+        stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
+    )  # fmt: skip
+    heard = ""
+    while heard.count("\n") < jobs:
+        heard += ready.read_text()
+    handles = [os.pidfd_open(pid) for pid in _running(b"sleep\x001000", under=builder.pid)]
+    builder.send_signal(ended_by)
+    _, said = builder.communicate()
+    assert builder.returncode == 128 + ended_by
+    assert said.splitlines()[-1] == ("terminated" if ended_by == signal.SIGTERM else "interrupted")
+    for handle in handles:
+        assert select.select([handle], [], [], 30)[0]
+        os.close(handle)
+    assert_nothing_half_made(store)
+    assert list(store.root.glob("layers/.*.making")) == []
 
 
 def test_secrets_of_the_network_stay_out_of_arguments_and_store(

@@ -97,7 +97,7 @@ def test_a_password_is_used_and_left_nowhere(
     with pytest.raises(ProgramFailed, match="exit status 9") as error:
         build_image(recipe, "1", store, settings, on_step=said.append)
     assert list(store.pool.glob("hello_1.0_*")) != []
-    assert "download" in seen.read_text()
+    assert "--print-uris" in seen.read_text()
     for secret in (CANARY, ENTRY):
         assert secret not in seen.read_text()
         assert secret not in "\n".join([str(error.value), *said])

@@ -38,6 +38,14 @@ def settle_ids(recipe: Recipe, bench: Bench, ids: Ids) -> None:
         _number_accounts(bench.tree, settled)
 
 
+def chosen_accounts(tree: Path) -> list[Account]:
+    """The accounts of a finished tree whose numbers the store's table decided."""
+    found = (
+        Account(kind, name, int(number)) for kind in Kind for name, number in _lines(tree, kind)
+    )
+    return sorted((each for each in found if not each.is_given), key=lambda each: (each.kind, each.number, each.name))
+
+
 def _accounts(recipe: Recipe, tree: Path) -> list[Account]:
     said: dict[tuple[Kind, str], str] = {}
     for user in recipe.users:

@@ -6,9 +6,11 @@ import errno
 import json
 import os
 import shutil
+import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +25,17 @@ from edeploy.images.build.line import Line, Settings
 from edeploy.images.build.shared_tree import How, Source, make_tree
 from edeploy.images.manifest import Entry
 from edeploy.images.objects import Objects
+from edeploy.images.packages.lock import Lock
 from edeploy.images.packages.mirrors import host_suite
 from edeploy.images.recipe import Recipe
 from edeploy.images.store import Image, Record, Store, record_text
 from edeploy.run import run
 
 DEFAULT_VERSION = "1.0.0"
+
+_BUILDS = "edeploy-build"
+# Seconds; a build that cleans up starts a program or two, which end by themselves.
+_END_AGAIN = 0.2
 
 OnStep = Callable[[str], None]
 
@@ -57,16 +64,14 @@ def build_image(
     """
     settings = settings or Settings()
     image = store.place(recipe.name, version)
-    suite = recipe.suite or host_suite()
-    with _telling_of_the_disk(store.root), _only_build_of(image), _using(store):
-        if os.geteuid() != 0:
-            raise EdeployError("building an image needs root", "Run it with sudo.")
+    with telling_of_the_disk(store.root), _only_build_of(image), using(store):
         started = time.monotonic()
         remove_leftovers(image)
         failed_log = image.log.with_suffix(".failed-log")
-        line = Line(recipe, suite, store, settings, failed_log=failed_log, on_step=on_step)
-        layers = line.finished()
-        failed_log.unlink(missing_ok=True)
+        layers, lock = layers_of(recipe, store, settings, failed_log, on_step)
+        odd = _unlike(lock, layers[-1])
+        if odd and recipe.name in settings.locks:
+            raise _not_as_locked(recipe, settings.locks[recipe.name].place, odd)
         if _is_of(image, layers) and not settings.force:
             on_step(f"{image}: unchanged")
             return image
@@ -74,6 +79,10 @@ def build_image(
             on_step(change)
         with _workshop(image) as workshop:
             _fill(workshop, layers, store, on_step, started)
+            if odd:
+                on_step(f"{image}: no lock of it: a script changed its packages ({odd[0]})")
+            else:
+                atomic.write(workshop.parts.lock, lock.text())
             _show(workshop, image, store)
         on_step(f"{image}: built in {image.record().seconds:.0f} s")
     with suppress(locks.Busy), locks.alone(store.lock_file, "builds"):
@@ -101,8 +110,86 @@ def build_images(
         except EdeployError as error:
             return error
 
-    with ThreadPoolExecutor(max_workers=max(1, jobs)) as pool:
-        return list(pool.map(build, recipes))
+    if jobs < 2 or len(recipes) < 2:
+        return [build(recipe) for recipe in recipes]
+    with ThreadPoolExecutor(jobs, thread_name_prefix=_BUILDS) as pool:
+        futures = [pool.submit(build, recipe) for recipe in recipes]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            # Ctrl-C ends only this thread's waiting.
+            pool.shutdown(wait=False, cancel_futures=True)
+            begun = [future for future in futures if not future.cancelled()]
+            while wait(begun, timeout=_END_AGAIN).not_done:
+                _end_programs_of_builds()
+            raise
+
+
+def _end_programs_of_builds() -> None:
+    """End what the threads of builds have started: each then fails, and cleans up."""
+    for thread in threading.enumerate():
+        if thread.name.startswith(_BUILDS) and thread.native_id:
+            path = Path(f"/proc/self/task/{thread.native_id}/children")
+            with suppress(OSError):
+                for child in path.read_text(encoding="ascii").split():
+                    with suppress(ProcessLookupError):
+                        os.kill(int(child), signal.SIGKILL)
+
+
+def lock_role(
+    recipe: Recipe,
+    store: Store,
+    settings: Settings | None = None,
+    *,
+    on_step: OnStep = lambda _: None,
+) -> Lock:
+    """What an image of `recipe` is made of now. Its layers are made, or found in `store`: what a
+    role takes is known when its parents are there. Raises as `build_image`."""
+    store.root.mkdir(parents=True, exist_ok=True)
+    with telling_of_the_disk(store.root), using(store):
+        failed_log = store.root / f"{recipe.name}.failed-log"
+        layers, lock = layers_of(recipe, store, settings or Settings(), failed_log, on_step)
+        odd = _unlike(lock, layers[-1])
+        if odd:
+            raise _not_as_locked(recipe, "a lock", odd)
+        return lock
+
+
+def layers_of(
+    recipe: Recipe, store: Store, settings: Settings, failed_log: Path, on_step: OnStep
+) -> tuple[list[Layer], Lock]:
+    """The finished layers, and what they are made of; for who holds the store's lock.
+
+    Raises as `build_image`.
+    """
+    if os.geteuid() != 0:
+        raise EdeployError("building an image needs root", "Run it with sudo.")
+    given = settings.locks.get(recipe.name)
+    suite = recipe.suite or (given.suite if given else host_suite())
+    line = Line(recipe, suite, store, settings, failed_log=failed_log, on_step=on_step)
+    layers = line.finished()
+    failed_log.unlink(missing_ok=True)
+    return layers, line.lock(layers[-1])
+
+
+def _unlike(lock: Lock, leaf: Layer) -> list[str]:
+    """What the finished tree has installed otherwise than its lock says."""
+    rows = (line.split("\t") for line in leaf.packages.read_text(encoding="utf-8").splitlines())
+    there = {(name, arch): version for name, version, arch in rows}
+    wanted = {key: package.version for key, package in lock.installed.items()}
+    return [
+        f"{key[0]} {there.get(key, 'is not there')}, locked {wanted.get(key, 'not at all')}"
+        for key in sorted({*there, *wanted})
+        if there.get(key) != wanted.get(key)
+    ]
+
+
+def _not_as_locked(recipe: Recipe, place: str, odd: Sequence[str]) -> EdeployError:
+    more = f", and {len(odd) - 3} more" if len(odd) > 3 else ""
+    return EdeployError(
+        f"{recipe.name}: has other packages than {place} can say: {'; '.join(odd[:3])}{more}",
+        "A script installed or removed them: that belongs under `packages` in the recipe.",
+    )
 
 
 def remove_leftovers(image: Image) -> None:
@@ -191,7 +278,8 @@ def _changes(image: Image, layers: Sequence[Layer]) -> Iterator[str]:
 
 
 @contextmanager
-def _telling_of_the_disk(root: Path) -> Iterator[None]:
+def telling_of_the_disk(root: Path) -> Iterator[None]:
+    """Says of a failing disk what an operator can do about it."""
     try:
         yield
     except OSError as error:
@@ -217,7 +305,8 @@ def _only_build_of(image: Image) -> Iterator[None]:
 
 
 @contextmanager
-def _using(store: Store) -> Iterator[None]:
+def using(store: Store) -> Iterator[None]:
+    """Nothing is cleared away meanwhile."""
     with locks.together(store.lock_file):
         yield
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from edeploy.images.packages.mirrors import Source
 from edeploy.images.nodepack import node_bytes
 from edeploy.images.build.role_files import early_files, file_digest, overlay_files
 from edeploy.images.packages.plan import Plan
-from edeploy.images.recipe import Recipe
+from edeploy.images.recipe import LOCK, Recipe
 from edeploy.images.recipe_file import Family
 
 # The steps of a build are an ingredient like the recipe: these modules hold them.
@@ -34,7 +35,7 @@ _BOTH = ("build/bench.py",
     "build/shared_tree.py",
     "build/times.py",
 )
-_PACKAGES = (*_BOTH, "packages/debian.py", "build/initramfs.py")
+_PACKAGES = (*_BOTH, "packages/debian.py", "packages/index.py", "build/initramfs.py")
 _RPMS = (*_BOTH, "packages/rpm.py", "packages/debian.py")
 _SETUP = (*_BOTH, "build/initramfs.py", "build/role_setup.py", "owners.py")
 
@@ -48,7 +49,7 @@ def of_packages(
         "suite": suite,
         "architecture": architecture(),
         "steps": _steps(_RPMS if recipe.family is Family.RPM else _PACKAGES),
-        "sources": _digest("".join(source.stanza() for source in sources).encode()),
+        "sources": _digest("".join(map(_stanza, sources)).encode()),
     }
     if not parent and recipe.family is Family.DEBIAN:
         found["mmdebstrap"] = _program("mmdebstrap")
@@ -80,7 +81,9 @@ def of_setup(recipe: Recipe, parent: str) -> dict[str, str]:
         # It may read whatever else is in its role's folder.
         others = [folder for folder in (part.files, part.tests) if folder]
         for source in sorted(part.folder.rglob("*")):
-            if not any(source.is_relative_to(folder) for folder in others):
+            # What a lock says is in the packages: a lock of them is no change.
+            is_lock = source == part.folder / LOCK
+            if not is_lock and not any(source.is_relative_to(folder) for folder in others):
                 name = _name(str(source.relative_to(part.folder)))
                 found[f"beside the script: {name}"] = file_digest(source)
         for name, value in recipe.variables.items():
@@ -127,6 +130,11 @@ def changes(role: str, before: Mapping[str, str], now: Mapping[str, str]) -> lis
         else:
             found.append(f"{name} changed")
     return [f"{role}: {what}" for what in found]
+
+
+def _stanza(source: Source) -> str:
+    """A repository's key counts by what it is (`key NAME`), not by where the role lies."""
+    return (replace(source, keyring="") if source.name else source).stanza()
 
 
 def _name(path: str) -> str:

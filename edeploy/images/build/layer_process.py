@@ -6,6 +6,7 @@ Whatever the process mounts or starts ends with it, and it ends with its parent,
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -25,8 +26,12 @@ from edeploy.images.manifest import Entry
 from edeploy.images.objects import Objects
 from edeploy.images.packages.debian import Mirrors, Repo
 from edeploy.images.packages.family import family_of, packages_text
+from edeploy.images.packages.mirrors import Source
 from edeploy.images.packages.plan import parse_plan
 from edeploy.images.recipe import line_of, load_recipe
+
+# What a builder's own user likes is not for an image.
+_UMASK = 0o022
 
 PLAN = "plan"
 REPO = "repo"
@@ -36,14 +41,15 @@ REPO = "repo"
 class Job:
     """Which layer: `kind` of `role`, in the line of `leaf`. Paths: `roles` has the recipes,
     `folder` gets tree, manifest, packages and log, `objects` has the store's files, `ids` its
-    accounts, `parent` is the folder of the layer below ("": none). `epoch` is in Unix seconds."""
+    accounts, `parent` is the folder of the layer below ("": none). `sources` are where packages
+    are, in the image too, `epoch` is in Unix seconds."""
 
     roles: str
     leaf: str
     role: str
     kind: Kind
     suite: str
-    mirrors: dict[str, str]
+    sources: list[dict[str, str | list[str]]]
     folder: str
     objects: str
     ids: str
@@ -68,6 +74,7 @@ def _parsed(text: str) -> Job:
 
 
 def _make(job: Job, on_step: Callable[[str], None]) -> None:
+    os.umask(_UMASK)
     folder = Path(job.folder)
     leaf = load_recipe(Path(job.roles), job.leaf)
     recipe = next(each for each in line_of(leaf) if each.name == job.role)
@@ -78,8 +85,8 @@ def _make(job: Job, on_step: Callable[[str], None]) -> None:
         try:
             if job.kind is Kind.PACKAGES:
                 plan = parse_plan((folder / PLAN).read_text(encoding="utf-8"))
-                family = family_of(recipe, job.suite, Mirrors(**job.mirrors), folder)
-                family.install(bench, Repo(folder / REPO, plan))
+                family = family_of(recipe, job.suite, Mirrors(), folder)
+                family.install(bench, Repo(folder / REPO, plan), [_source(each) for each in job.sources])
             else:
                 role_setup.set_up(recipe, bench, on_step)
             settle_ids(recipe, bench, Ids(Path(job.ids)))
@@ -92,6 +99,11 @@ def _make(job: Job, on_step: Callable[[str], None]) -> None:
     atomic.write(folder / "manifest", manifest.dump(entries))
     for rest in (bench_folder, folder / REPO):
         shutil.rmtree(rest, ignore_errors=True)
+
+
+def _source(said: Mapping[str, str | list[str]]) -> Source:
+    words = {name: str(value) for name, value in said.items() if name != "components"}
+    return Source(**words, components=tuple(said["components"]))
 
 
 def entries_of(bench: Bench, below: Mapping[bytes, Entry]) -> list[Entry]:

@@ -6,33 +6,46 @@ import hashlib
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from edeploy import atomic
 from edeploy.errors import EdeployError
 from edeploy.images.build import ingredients, layer_process
+from edeploy.images.build.accounts import chosen_accounts
 from edeploy.images.build.layer_process import PLAN, REPO, Job
 from edeploy.images.build.layers import About, Kind, Layer, Layers, ingredients_text, key_of
 from edeploy.images.build.role_files import early_files, file_digest
+from edeploy.images.ids import Ids
 from edeploy.images.packages import debian
+from edeploy.images.packages.apt import NoAnswer, architecture
 from edeploy.images.packages.debian import Mirrors
 from edeploy.images.packages.family import Family, family_of
-from edeploy.images.packages.plan import Plan, parse_plan
-from edeploy.images.packages.pool import Pool
+from edeploy.images.packages.lock import BadLock, Lock, LockedRole, check_fits
+from edeploy.images.packages.mirrors import Source
+from edeploy.images.packages.plan import Package, Plan, parse_plan
+from edeploy.images.packages.pool import Damaged, Pool
 from edeploy.images.recipe import Recipe, line_of, load_recipe
 from edeploy.images.store import Store
 
 
+# How many packages an error names.
+_NAMED = 4
+# Of the files with plans.
+_FORM = "2"
+
+
 @dataclass(frozen=True)
 class Settings:
-    """How images are built: `offline` asks no mirror, `force` makes every layer again."""
+    """How images are built: `offline` asks no mirror, `force` makes every layer again; `locks`
+    has by role what its packages and accounts are to be, instead of what mirrors offer."""
 
     mirrors: Mirrors = Mirrors()
     offline: bool = False
     force: bool = False
+    locks: Mapping[str, Lock] = field(default_factory=dict)
 
 
 class Line:
@@ -52,6 +65,9 @@ class Line:
         self._suite = suite
         self._store = store
         self._settings = settings
+        self._locked = settings.locks.get(leaf.name)
+        self._parts: list[LockedRole] = []
+        self._sources: tuple[Source, ...] = ()
         self._layers = Layers(store.layers, store.trash)
         self._pool = Pool(store.pool)
         self._failed_log = failed_log
@@ -61,6 +77,8 @@ class Line:
     def finished(self) -> list[Layer]:
         """All layers. Raises EdeployError, ProgramFailed, OSError; what is finished by then stays."""
         self._layers.clear_leftovers()
+        if self._locked:
+            self._take_over(self._locked)
         found: list[Layer] = []
         for recipe in line_of(self._leaf):
             if debian.has_packages(recipe):
@@ -68,20 +86,39 @@ class Line:
             found.append(self._setup(recipe, found[-1]))
         return found
 
+    def lock(self, leaf: Layer) -> Lock:
+        """What the finished line, up to the layer `leaf`, was made of."""
+        accounts = tuple(chosen_accounts(leaf.tree))
+        return Lock(self._leaf.name, self._leaf.family, self._suite, architecture(),
+                    self._sources, accounts, tuple(self._parts))  # fmt: skip
+
+    def _take_over(self, lock: Lock) -> None:
+        """Go by a lock from here on. Raises BadLock, IdConflict."""
+        line = [each for each in line_of(self._leaf) if debian.has_packages(each)]
+        check_fits(lock, self._leaf, [(each.name, debian.request_of(each)) for each in line])
+        if lock.architecture != architecture():
+            raise BadLock(
+                f"{lock.place}: is for {lock.architecture}, and this machine is {architecture()}",
+                "Images are built on a machine of their own architecture.",
+            )
+        Ids(self._store.ids).expect(lock.accounts, self._leaf.name)
+
     def _packages(self, recipe: Recipe, below: Layer | None) -> Layer:
-        family = family_of(recipe, self._suite, self._settings.mirrors, self._store.apt)
+        family = family_of(
+            recipe, self._suite, self._settings.mirrors, self._store.apt,
+            self._locked.sources if self._locked else (),
+        )  # fmt: skip
         sources = family.sources
+        self._sources = tuple(source for source in sources if not source.name)
         plan = self._plan(recipe, family, below)
+        self._parts.append(LockedRole(recipe.name, tuple(debian.request_of(recipe)), plan))
 
         def inputs(now: Recipe) -> dict[str, str]:
             key = below.key if below else ""
             return ingredients.of_packages(now, self._suite, sources, plan, key)
 
         def prepare(folder: Path) -> int:
-            size = sum(each.size for each in plan.packages if not self._pool.has(each))
-            if size:
-                self._on_step(f"{recipe.name}: downloading {size / 1e6:.1f} MB of packages")
-                family.fetch(plan, self._pool)
+            self._fetch(recipe, family, plan)
             self._on_step(f"{recipe.name}: installing {len(plan.packages)} packages")
             repo = folder / REPO
             repo.mkdir()
@@ -89,7 +126,31 @@ class Line:
             atomic.write(folder / PLAN, plan.text())
             return max(built, below.about().epoch if below else 0)
 
-        return self._layer(recipe, Kind.PACKAGES, below, inputs, prepare)
+        return self._layer(recipe, Kind.PACKAGES, below, inputs, prepare, sources)
+
+    def _fetch(self, recipe: Recipe, family: Family, plan: Plan) -> None:
+        missing = [each for each in plan.packages if not self._pool.has(each)]
+        if not missing:
+            return
+        size = sum(each.size for each in missing)
+        if self._locked and self._settings.offline:
+            raise NoAnswer(
+                f"{self._pool.folder} lacks what {self._locked.place} names:"
+                f" {_some_of(missing)} ({size / 1e6:.1f} MB)",
+                "Build without --offline, or copy the pool of a store that has them.",
+            )
+        self._on_step(f"{recipe.name}: downloading {size / 1e6:.1f} MB of packages")
+        try:
+            family.fetch(plan, self._pool)
+        except (NoAnswer, Damaged) as error:
+            if not self._locked:
+                raise
+            raise type(error)(
+                f"{self._locked.place} names {_some_of(missing)}, not in the pool and not to be had:"
+                f" {_reason(error)}",
+                "Copy the pool of a store that has them, name a mirror that keeps old versions"
+                f" (--mirror), or lock again: edeploy image lock {self._leaf.name}",
+            ) from error
 
     def _setup(self, recipe: Recipe, below: Layer) -> Layer:
         def prepare(_: Path) -> int:
@@ -108,6 +169,7 @@ class Line:
         below: Layer | None,
         inputs: Callable[[Recipe], dict[str, str]],
         prepare: Callable[[Path], int],
+        sources: Sequence[Source] = (),
     ) -> Layer:
         """The layer of these inputs; `prepare` fills its folder beforehand, and tells its epoch."""
         wanted = inputs(recipe)
@@ -124,7 +186,7 @@ class Line:
             epoch = prepare(folder)
             try:
                 layer_process.make(
-                    self._job(recipe, kind, below, folder, epoch),
+                    self._job(recipe, kind, below, folder, epoch, sources),
                     lambda step: self._on_step(f"{recipe.name}: {step}"),
                 )
             except BaseException:
@@ -140,7 +202,13 @@ class Line:
             return self._layers.keep(folder, key, About(recipe.name, kind, epoch, seconds), wanted)
 
     def _job(
-        self, recipe: Recipe, kind: Kind, below: Layer | None, folder: Path, epoch: int
+        self,
+        recipe: Recipe,
+        kind: Kind,
+        below: Layer | None,
+        folder: Path,
+        epoch: int,
+        sources: Sequence[Source],
     ) -> Job:
         return Job(
             roles=str(self._leaf.parts[-1].folder.parent.resolve()),
@@ -148,7 +216,7 @@ class Line:
             role=recipe.name,
             kind=kind,
             suite=self._suite,
-            mirrors=asdict(self._settings.mirrors),
+            sources=[asdict(source) for source in sources],
             folder=str(folder.resolve()),
             objects=str(self._store.objects.resolve()),
             ids=str(self._store.ids.resolve()),
@@ -161,11 +229,14 @@ class Line:
         return next(each for each in line_of(leaf) if each.name == recipe.name)
 
     def _plan(self, recipe: Recipe, family: Family, below: Layer | None) -> Plan:
-        """What apt worked out, once for each state of what it goes by."""
+        """What apt worked out, once for each state of what it goes by; or what the lock says."""
+        if self._locked:
+            return self._locked.part(recipe.name).plan
         request = debian.request_of(recipe)
         if below and not request:
             return Plan()
         goes_by = {
+            "form": _FORM,
             "parent": below.key if below else "",
             "state": self._state(family),
             **{f"request {number}": name for number, name in enumerate(request)},
@@ -186,3 +257,14 @@ class Line:
         if key not in self._states:
             self._states[key] = family.state(ask=not self._settings.offline)
         return self._states[key]
+
+def _some_of(packages: Sequence[Package]) -> str:
+    named = ", ".join(map(str, packages[:_NAMED]))
+    more = len(packages) - _NAMED
+    return f"{named} and {more} more" if more > 0 else named
+
+
+def _reason(error: EdeployError) -> str:
+    """The line that says most of a failed download."""
+    lines = [line.removeprefix("  | ") for line in error.message.splitlines()]
+    return next((line for line in lines if line.startswith("E: ")), lines[0])

@@ -15,17 +15,19 @@ from contextlib import contextmanager
 from functools import cache
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from edeploy import atomic, timeouts
 from edeploy.errors import EdeployError
 from edeploy.images.locks import alone
 from edeploy.images.packages.mirrors import Source
-from edeploy.images.packages.plan import Plan, packages_of
+from edeploy.images.packages.plan import Package, Plan, packages_of
 from edeploy.images.packages.pool import Pool
 from edeploy.run import Done, failure, run
 
 FULL = "No space left on device"
+
+_HELPER = "/usr/lib/apt/apt-helper"
 
 _KEYRINGS = ("etc/apt/trusted.gpg.d/*", "usr/share/keyrings/*-archive-keyring.*")
 # What this machine's apt needs to reach its mirrors, the build's apt needs as well.
@@ -74,9 +76,15 @@ class Apt:
     def __init__(self, root: Path, sources: Sequence[Source], auth: str = "") -> None:
         # Only where it is: names and passwords are apt's own business (apt_auth.conf(5)).
         self._auth = auth
+        self._sources = tuple(sources)
         self._lines = "".join(f"{source.one_line()}\n" for source in sources)
         self._where = ", ".join(dict.fromkeys(source.url for source in sources))
-        keys = b"".join(Path(source.keyring).read_bytes() for source in sources if source.keyring)
+        keys = b"".join(
+            Path(source.keyring).read_bytes()
+            for source in sources
+            # Of a lock's sources, a key may be missing here: packages are known by their SHA-256.
+            if source.keyring and Path(source.keyring).is_file()
+        )
         named = hashlib.sha256(f"{self._lines}{architecture()}".encode() + keys)
         self._folder = root / named.hexdigest()[:16]
         self._releases = self._folder / "releases"
@@ -126,10 +134,13 @@ class Apt:
             if not wanted:
                 return Plan((), removed)
             shown = run(["apt-cache", "show", *wanted], env=env, timeout=timeouts.APT)
-            return Plan(packages_of(shown.out), removed)
+            return Plan(packages_of(shown.out, self._pockets(wanted, env)), removed)
 
     def fetch(self, plan: Plan, pool: Pool) -> None:
-        """Download what the pool does not have. Raises NoAnswer, Damaged."""
+        """Download what the pool does not have, whether an index still has it or not.
+
+        Raises NoAnswer, Damaged, and EdeployError for a package of a source that is not here.
+        """
         pool.folder.mkdir(parents=True, exist_ok=True)
         if all(pool.has(package) for package in plan.packages):
             return
@@ -137,13 +148,53 @@ class Apt:
             missing = [package for package in plan.packages if not pool.has(package)]
             downloads = Path(name)
             _give_to_apt(downloads)
-            words = ["apt-get", "download", *(package.wanted for package in missing)]
+            words = [_HELPER, "download-file"]
+            for package in missing:
+                words += [self._address(package), str(downloads / package.file_name)]
+                words += [f"SHA256:{package.sha256}"]
             env = self._env(self._folder, {})
             limit = timeouts.DEBIAN_DOWNLOAD
             done = run(words, env=env, cwd=downloads, timeout=limit, check=False)
             self._answered(done)
             for package in missing:
-                pool.add(downloads / package.file_name, package)
+                file = downloads / package.file_name
+                if file.is_symlink():
+                    # A mirror in a folder of this machine: that file is not ours to move.
+                    source = file.resolve()
+                    file.unlink()
+                    shutil.copyfile(source, file)
+                pool.add(file, package)
+
+    def _pockets(self, wanted: Sequence[str], env: Mapping[str, str]) -> dict[tuple[str, str], str]:
+        """By name and version, which source has it; the first one, when several do."""
+        listed = run(
+            ["apt-cache", "madison", *(each.partition(":")[0] for each in wanted)],
+            env=env, timeout=timeouts.APT,
+        ).out  # fmt: skip
+        known = {
+            (_plain(each.url), each.suite): number for number, each in enumerate(self._sources)
+        }
+        found: dict[tuple[str, str], int] = {}
+        for line in listed.splitlines():
+            name, version, where = (word.strip() for word in line.split("|"))
+            url, suite = where.split(" ")[:2]
+            number = known.get((_plain(url), suite.partition("/")[0]), len(known))
+            found[name, version] = min(number, found.get((name, version), number))
+        return {
+            each: self._sources[number].pocket
+            for each, number in found.items()
+            if number < len(known)
+        }
+
+    def _address(self, package: Package) -> str:
+        for source in self._sources:
+            if source.pocket == package.pocket:
+                return f"{source.url.rstrip('/')}/{quote(package.file, safe='/+~:%')}"
+        known = ", ".join(source.pocket for source in self._sources)
+        raise EdeployError(
+            f"{package} is from {package.pocket}, and the sources are {known}",
+            "Add its repository to the role, or lock the role again.",
+        )
 
     @contextmanager
     def _opened(self) -> Iterator[None]:
@@ -282,6 +333,11 @@ def _give_to_apt(folder: Path) -> None:
         os.chown(folder, pwd.getpwnam("_apt").pw_uid, -1)
     except KeyError:
         return
+
+
+def _plain(url: str) -> str:
+    """An address as apt prints it."""
+    return re.sub(r"^(file|copy):/+", r"\1:/", url).rstrip("/")
 
 
 def _digest(releases: Path) -> str:

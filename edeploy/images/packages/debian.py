@@ -7,7 +7,7 @@ import shlex
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
@@ -70,7 +70,23 @@ def sources_of(recipe: Recipe, suite: str, mirrors: Mirrors) -> list[Source]:
     found = debian_sources(
         suite, mirror=mirrors.archive, security_mirror=mirrors.security, keyring=mirrors.keyring
     )
-    return [*found, *_extra_sources(recipe, suite)]
+    return [*found, *extra_sources(recipe, suite)]
+
+
+def extra_sources(recipe: Recipe, suite: str) -> Iterator[Source]:
+    """The repositories of the recipe, beside the distribution's own."""
+    for each in recipe.repositories:
+        key = str(each.key.resolve())
+        yield Source(each.url, each.suite or suite, each.components, key, each.name)
+
+
+def reached_at(source: Source, mirrors: Mirrors) -> Source:
+    """The source as it is asked: a mirror that the operator names stands in for Debian's own."""
+    is_security = source.suite.endswith("-security")
+    url = mirrors.security if is_security else mirrors.archive
+    if source.name or not url:
+        return source
+    return replace(source, url=url, keyring=mirrors.keyring or source.keyring)
 
 
 def request_of(recipe: Recipe) -> list[str]:
@@ -117,7 +133,9 @@ def plan_of(recipe: Recipe, suite: str, apt: Apt, parent: Path | None) -> Plan:
 # --- into the tree -----------------------------------------------------------------------------
 
 
-def install(recipe: Recipe, suite: str, bench: Bench, repo: Repo, sources: list[Source]) -> None:
+def install(
+    recipe: Recipe, suite: str, bench: Bench, repo: Repo, sources: Sequence[Source]
+) -> None:
     """Bring the packages of `repo` into the tree, and its accounts and apt's sources.
 
     Raises EdeployError, ProgramFailed.
@@ -325,16 +343,10 @@ def _apt_settings(bench: Bench, repo: Repo) -> Path:
     return path
 
 
-def _extra_sources(recipe: Recipe, suite: str) -> Iterator[Source]:
-    for repository in recipe.repositories:
-        where = repository.suite or suite
-        yield Source(repository.url, where, repository.components, str(repository.key.resolve()))
-
-
-def _write_sources(recipe: Recipe, suite: str, sources: list[Source], tree: Path) -> None:
+def _write_sources(recipe: Recipe, suite: str, sources: Sequence[Source], tree: Path) -> None:
     """The image's own apt sources, with keys that the image has."""
-    stanzas = sources[: len(sources) - len(recipe.repositories)]
-    for repository, source in zip(recipe.repositories, _extra_sources(recipe, suite), strict=True):
+    stanzas = [source for source in sources if not source.name]
+    for repository, source in zip(recipe.repositories, extra_sources(recipe, suite), strict=True):
         key = Path("etc/apt/keyrings") / f"{repository.name}{repository.key.suffix}"
         under(tree, str(key.parent)).mkdir(parents=True, exist_ok=True)
         atomic.write(tree / key, repository.key.read_bytes())

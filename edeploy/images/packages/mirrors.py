@@ -28,12 +28,19 @@ class NoMirror(EdeployError):
 
 @dataclass(frozen=True)
 class Source:
-    """One line of apt sources; `keyring` "" means apt's own keyrings."""
+    """One line of apt sources; `keyring` "" means apt's own keyrings. `name` is that of a recipe's
+    repository; a distribution's own has none, and is called as its suite."""
 
     url: str
     suite: str
     components: tuple[str, ...]
     keyring: str = ""
+    name: str = ""
+
+    @property
+    def pocket(self) -> str:
+        """What packages of it are said to be from."""
+        return self.name or self.suite
 
     def one_line(self) -> str:
         """As a line of sources.list."""

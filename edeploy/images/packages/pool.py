@@ -41,7 +41,12 @@ class Pool:
 
     def lay_out(self, package: Package, folder: Path) -> Path:
         """Put the file into `folder` under apt's own name for it. Raises Damaged."""
-        source, target = self.path(package), folder / package.file_name
+        return self.link(package, folder / package.file_name)
+
+    def link(self, package: Package, target: Path) -> Path:
+        """Put the file at `target`. Raises Damaged, FileNotFoundError."""
+        source = self.path(package)
+        target.parent.mkdir(parents=True, exist_ok=True)
         try:
             _check(source, package)
         except Damaged:
@@ -50,6 +55,9 @@ class Pool:
             raise
         try:
             target.hardlink_to(source)
+        except FileExistsError:
+            # The same package in two suites.
+            return target
         except OSError:
             shutil.copyfile(source, target)
         return target

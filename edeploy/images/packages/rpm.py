@@ -24,7 +24,7 @@ from edeploy.images.packages.apt import NoAnswer, NoSuchPackage
 from edeploy.images.packages.debian import Mirrors, Repo, add_accounts, request_of
 from edeploy.images.packages.mirrors import Source
 from edeploy.images.packages.passwords import password_for
-from edeploy.images.packages.plan import Package, Plan, stanza
+from edeploy.images.packages.plan import Package, Plan
 from edeploy.images.packages.pool import Pool
 from edeploy.images.recipe import Recipe
 from edeploy.names import under
@@ -71,7 +71,7 @@ class Dnf:
                 "Name at least the distribution's own, with its key.",
             )
         return [
-            Source(each.url, each.suite or self.suite, (), str(each.key.resolve()))
+            Source(each.url, each.suite or self.suite, (), str(each.key.resolve()), each.name)
             for each in self.recipe.repositories
         ]
 
@@ -110,12 +110,18 @@ class Dnf:
     def fetch(self, plan: Plan, pool: Pool) -> None:
         """Bring what the pool does not have. Raises NoAnswer, Damaged."""
         pool.folder.mkdir(parents=True, exist_ok=True)
-        for package in plan.packages:
-            file = self._downloads / package.file_name
-            if not pool.has(package):
-                if not file.is_file():
-                    raise NoAnswer(f"{package.file_name} is not here any more", "Build again.")
-                pool.add(file, package)
+        missing = [package for package in plan.packages if not pool.has(package)]
+        with self._opened() as settings:
+            gone = [each for each in missing if not (self._downloads / each.file_name).is_file()]
+            if gone:
+                # Not of this build's own planning: a lock names them.
+                self._take_over(None)
+                self._downloads.mkdir(exist_ok=True)
+                names = [f"{each.name}-{each.version}.{each.architecture}" for each in gone]
+                words = ("install", "--downloadonly", f"--downloaddir={self._downloads}", *names)
+                self._answered(self._dnf(settings, *words, check=False))
+            for package in missing:
+                pool.add(self._downloads / package.file_name, package)
 
     def lay_out(self, plan: Plan, pool: Pool, folder: Path) -> int:
         """Put the plan's files into `folder`; when the newest was built, in Unix seconds."""
@@ -125,7 +131,7 @@ class Dnf:
         said = run(["rpm", "-qp", "--nosignature", "--qf", "%{BUILDTIME}\\n", *files]).out
         return max(int(line) for line in said.split())
 
-    def install(self, bench: Bench, repo: Repo) -> None:
+    def install(self, bench: Bench, repo: Repo, _: Sequence[Source]) -> None:
         """Bring the packages into the tree, and its accounts and sources. Raises EdeployError."""
         before = _rows(bench.tree)
         if bench.parent is None:
@@ -209,19 +215,11 @@ class Dnf:
             row = run(["rpm", "-qp", "--nosignature", "--qf", _ROW, path]).out.strip()
             name, version, architecture = row.split("\t")
             version = version.removeprefix("0:")
-            shown = rf"^ *{re.escape(name)} +{re.escape(architecture)} +{re.escape(version)} "
-            if re.search(shown, said, re.MULTILINE):
-                text = stanza(
-                    Package=name,
-                    Version=version,
-                    Architecture=architecture,
-                    Size=str(path.stat().st_size),
-                    SHA256=sha256_of(path),
-                    Filename=path.name,
-                )
-                yield Package(
-                    name, version, architecture, path.stat().st_size, sha256_of(path), text
-                )
+            shown = rf"^ *{re.escape(name)} +{re.escape(architecture)} +{re.escape(version)} +(\S+)"
+            row_of = re.search(shown, said, re.MULTILINE)
+            if row_of:
+                size, sha256 = path.stat().st_size, sha256_of(path)
+                yield Package(name, version, architecture, size, sha256, row_of[1], path.name)
 
     def _refuse_unsigned(self, files: Sequence[Path]) -> None:
         with tempfile.TemporaryDirectory() as folder:
