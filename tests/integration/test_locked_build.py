@@ -6,13 +6,14 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from edeploy.errors import EdeployError
-from edeploy.images.build.image import build_image
+from edeploy.images.build.image import build_image, lock_role
 from edeploy.images.build.line import Settings
 from edeploy.images.build.reproducible import check_reproducible
 from edeploy.images.packages.apt import Apt
@@ -146,14 +147,28 @@ def test_built_elsewhere_without_a_network(
 
 def test_the_day_of_the_build_is_nowhere(image: Image) -> None:
     today = datetime.now(UTC)
-    days = str(today.timestamp() // 86400).removesuffix(".0")
+    days = str(int(today.timestamp() // 86400))
     for line in (image.tree / "etc/shadow").read_text().splitlines():
         assert line.split(":")[2] != days, line
     for path in image.tree.rglob("*"):
         if path.is_file() and not path.is_symlink():
             content = path.read_bytes()
-            assert today.strftime("%Y-%m-%d").encode() not in content, path
-            assert os.uname().nodename.encode() not in content, path
+            for form in ("%Y-%m-%d", "%Y%m%d", "%a %b %d"):
+                assert today.strftime(form).encode() not in content, path
+
+
+def test_a_script_that_removes_a_package(image: Image, roles: Path, store: Store) -> None:
+    (roles / "sneaky").mkdir()
+    (roles / "sneaky/role.yaml").write_text("from: small\n")
+    (roles / "sneaky/script").write_text("#!/bin/sh\ndpkg --purge acl\n")
+    (roles / "sneaky/script").chmod(0o755)
+    recipe = load_recipe(roles, "sneaky")
+    with pytest.raises(EdeployError, match=r"sneaky: has other packages .* acl is not there"):
+        lock_role(recipe, store)
+    locks = {"sneaky": replace(read_lock(image.lock), role="sneaky")}
+    with pytest.raises(EdeployError, match=r"acl is not there, locked 2\."):
+        build_image(recipe, "1", store, Settings(locks=locks))
+    assert not store.has("sneaky", "1")
 
 
 def test_apt_takes_the_mirror_for_an_archive(mirror: Path, lock: Lock, tmp_path: Path) -> None:
