@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edeploy import atomic
+from edeploy.errors import EdeployError
 from edeploy.images import locks, trash
 from edeploy.images.build.layers import Layers
 from edeploy.images.build.reproducible import CHECKS
@@ -58,8 +59,16 @@ def clear(store: Store) -> Cleared:
     except locks.Busy:
         pass
     freed = Objects(store.objects).remove_unused()
-    pool = unused_of(store, ())
-    return Cleared(layers, leftovers, freed, is_all, len(pool.unused), pool.unused_size)
+    return Cleared(layers, leftovers, freed, is_all, *_unused(store))
+
+
+def _unused(store: Store) -> tuple[int, int]:
+    """Packages of no image, and their bytes; none when an image does not tell what it is of."""
+    try:
+        found = unused_of(store, ())
+    except EdeployError:
+        return 0, 0
+    return len(found.unused), found.unused_size
 
 
 def _clear_leftover(folder: Path) -> bool:

@@ -331,9 +331,9 @@ def test_a_command_that_is_ended_cleans_up(
         ],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    heard = ""
-    while heard.count("\n") < jobs:
-        heard += ready.read_text()
+    # Open for writing as well: it does not end between two that write.
+    with os.fdopen(os.open(ready, os.O_RDWR)) as lines:
+        assert [lines.readline() for _ in range(jobs)] == ["started\n"] * jobs
     handles = [os.pidfd_open(pid) for pid in _running(b"sleep\x001000", under=builder.pid)]
     builder.send_signal(ended_by)
     _, said = builder.communicate()

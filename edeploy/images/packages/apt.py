@@ -86,7 +86,8 @@ class Apt:
             if source.keyring and Path(source.keyring).is_file()
         )
         named = hashlib.sha256(f"{self._lines}{architecture()}".encode() + keys)
-        self._folder = root / named.hexdigest()[:16]
+        # apt takes a relative path for one below its own folders.
+        self._folder = root.absolute() / named.hexdigest()[:16]
         self._releases = self._folder / "releases"
         self._lists = self._folder / "lists"
 
