@@ -147,6 +147,9 @@ class Apt:
             return
         with self._opened(), tempfile.TemporaryDirectory(dir=pool.folder, prefix=".") as name:
             missing = [package for package in plan.packages if not pool.has(package)]
+            if not missing:
+                # Another build has brought them while this one waited.
+                return
             downloads = Path(name)
             _give_to_apt(downloads)
             words = [_HELPER, "download-file"]
