@@ -25,7 +25,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
-from upgrade_measuring import blocks, cpu_of, measured, rsync_daemon, run, scratch, web
+from upgrade_measuring import blocks, counted, cpu_of, measured, rsync_daemon, run, scratch, web
 
 from edeploy import atomic
 from edeploy.images import manifest, trees
@@ -159,6 +159,40 @@ def refuse(found: Sequence[object]) -> None:
     """End when something is not as it should be: its figures would say nothing."""
     if found:
         raise SystemExit(f"not what it should be: {found[:3]}")
+
+
+def by_seeded_rsync(work: Path, old: End, new: End) -> Cost:
+    """Without a pack: what is equal is shared, the rest comes from a stock daemon by a seed."""
+    (work / "old.manifest").write_bytes(old.manifest)
+    (work / "new.manifest").write_bytes(new.manifest)
+    with scratch(work) as target, rsync_daemon(work, new.tree) as (url, server_cpu):
+        with counted(url) as (through, sent):
+            argv = [sys.executable, __file__, "--rsync", through, old.tree, target, work]
+            child = measured(argv)
+        disk = sum(blocks(target, without=blocks(old.tree)).values())
+        return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, None)
+
+
+def rsync_client(url: str, tree: Path, target: Path, work: Path) -> None:
+    """The machine's side of that."""
+    from edeploy.node.upgrade.seed import lay_seed
+    from edeploy.node.upgrade.sharing import Sharing
+    from edeploy.node.upgrade.source import Offer, fetch_files
+    from edeploy.node.upgrade.tree import Old, build
+
+    before, after = (
+        manifest.parse((work / f"{name}.manifest").read_bytes()) for name in ("old", "new")
+    )
+    old = Old(tree, tree / "etc", before, Sharing.LINK)
+    missing = build(target, after, old, lambda _sha256, _path: False).missing
+    with scratch(work) as seed:
+        lay_seed(seed, old, after)
+        fetch_files(Offer("1.1", "", 0, "", "", "", "", url, True), missing, target, seed)
+    for entry in reversed(after):
+        if entry.type == "dir":
+            os.utime(os.path.join(os.fsencode(target), entry.path), ns=(entry.time, entry.time))
+    refuse(trees.check(target, after, workers=1))
+    atomic.sync_file_system(target)
 
 
 def by_verify(_: Path, __: End, new: End) -> Cost:
@@ -311,6 +345,7 @@ def show(rows: dict[str, Cost]) -> None:
 
 WAYS: dict[str, Callable[[Path, End, End], Cost]] = {
     "edeploy, pack": by_pack,
+    "edeploy, rsync": by_seeded_rsync,
     "rsync": by_rsync,
     "rsync -z (zstd)": lambda work, old, new: by_rsync(
         work, old, new, "-z", "--compress-choice=zstd"
@@ -325,6 +360,8 @@ WAYS: dict[str, Callable[[Path, End, End], Cost]] = {
 if __name__ == "__main__":
     if sys.argv[1:2] == ["--client"]:
         client(sys.argv[2], *map(Path, sys.argv[3:6]))
+    elif sys.argv[1:2] == ["--rsync"]:
+        rsync_client(sys.argv[2], *map(Path, sys.argv[3:6]))
     elif sys.argv[1:2] == ["--in-tree"]:
         in_tree(Path(sys.argv[2]), sys.argv[3])
     else:

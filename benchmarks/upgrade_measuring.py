@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import urlsplit
 
 
 @dataclass
@@ -123,6 +124,37 @@ def rsync_daemon(work: Path, tree: Path) -> Iterator[tuple[str, Callable[[], flo
     finally:
         child.terminate()
         child.wait()
+
+
+@contextmanager
+def counted(url: str) -> Iterator[tuple[str, Callable[[], int]]]:
+    """The same server behind a relay: its url, and the bytes that came from the server."""
+    place = urlsplit(url)
+    total = [0]
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def carry(source: socket.socket, target: socket.socket, count: bool) -> None:
+        while data := source.recv(1 << 16):
+            total[0] += len(data) if count else 0
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+    def listen() -> None:
+        while True:
+            try:
+                machine, _ = listener.accept()
+            except OSError:
+                return
+            server = socket.create_connection((place.hostname or "", place.port or 0))
+            for ends in ((machine, server, False), (server, machine, True)):
+                threading.Thread(target=carry, args=ends, daemon=True).start()
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        port = listener.getsockname()[1]
+        yield place._replace(netloc=f"127.0.0.1:{port}").geturl(), lambda: total[0]
+    finally:
+        listener.close()
 
 
 def wait_for(port: int) -> None:

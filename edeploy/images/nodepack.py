@@ -22,6 +22,7 @@ MODULES = (
     "images/__init__.py",
     "images/manifest.py",
     "images/pack.py",
+    "images/pairs.py",
     "images/parallel.py",
     "images/rules.py",
     "images/signature.py",

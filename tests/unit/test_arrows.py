@@ -36,6 +36,7 @@ SHIPPED = (
     "images/__init__.py",
     "images/manifest.py",
     "images/pack.py",
+    "images/pairs.py",
     "images/parallel.py",
     "images/rules.py",
     "images/signature.py",
@@ -57,6 +58,7 @@ FOR_NODE = (
     "edeploy.images.trees",
     "edeploy.images.parallel",  # the check of trees stands on it
     "edeploy.images.pack",
+    "edeploy.images.pairs",
     "edeploy.images.rules",
     "edeploy.images.signature",
     "edeploy.images.ways",

@@ -16,8 +16,8 @@ from typing import IO
 
 from edeploy.errors import EdeployError
 from edeploy.images import manifest, pack, zstd
-from edeploy.images.edges.pairs import Pair, pairs
 from edeploy.images.manifest import Entry, quote
+from edeploy.images.pairs import Pair, pairs
 from edeploy.images.parallel import cores
 
 # Measured on a Debian 12 of 900 MB with a new kernel: 3 gives 59 MB in 7 s of CPU, 8 gives 55 MB

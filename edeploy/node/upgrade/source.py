@@ -117,8 +117,11 @@ def check_trust(image: str, data: bytes, sig: bytes, wanted: Offer, signers: Pat
         )
 
 
-def fetch_files(wanted: Offer, paths: Iterable[bytes], root: Path) -> None:
-    """Put these paths of the image below `root` by rsync, whatever lies there now.
+def fetch_files(
+    wanted: Offer, paths: Iterable[bytes], root: Path, seed: Path | None = None
+) -> None:
+    """Put these paths of the image below `root` by rsync, whatever lies there now; of files that
+    `seed` has at these paths only what differs comes.
 
     Raises EdeployError when the server has no rsync daemon, ProgramFailed.
     """
@@ -132,7 +135,8 @@ def fetch_files(wanted: Offer, paths: Iterable[bytes], root: Path) -> None:
     try:
         run(
             [
-                "rsync", "-aHAX", "--numeric-ids", "--ignore-times", "--from0",
+                "rsync", "-aHAXz", "--numeric-ids", "--ignore-times", "--from0",
+                *([f"--copy-dest={seed}"] if seed else []),
                 f"--files-from={names}", f"--timeout={timeouts.STALL:.0f}",
                 f"--contimeout={timeouts.CONNECT:.0f}",
                 wanted.rsync.rstrip("/") + "/", f"{root}/",

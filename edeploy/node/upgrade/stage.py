@@ -28,6 +28,7 @@ from edeploy.node.upgrade.contents import Contents
 from edeploy.node.upgrade.etc import entries_of_etc
 from edeploy.node.upgrade.partial import Partial
 from edeploy.node.upgrade.places import Places
+from edeploy.node.upgrade.seed import lay_seed
 from edeploy.node.upgrade.sharing import Sharing
 from edeploy.node.upgrade.source import Offer
 from edeploy.node.upgrade.tree import Old, build, shown
@@ -197,7 +198,7 @@ def _fill(
     """Everything into the tree; the words for how."""
     old = old_of(job.current, packs)
     if not packs:
-        return _fill_without_pack(job, tree, entries, old)
+        return _fill_without_pack(job, tree, entries, old, work)
     contents = contents_of(old, packs, files, _empty(work / "between"))
     _check_space(job.places.top, contents.new_bytes)
     total = contents.transfer
@@ -231,7 +232,9 @@ def contents_of(old: Old, packs: list[Pack], files: list[Partial], between: Path
     return Contents(packs, files, have, between)
 
 
-def _fill_without_pack(job: Job, tree: Path, entries: list[Entry], old: Old) -> list[str]:
+def _fill_without_pack(
+    job: Job, tree: Path, entries: list[Entry], old: Old, work: Path
+) -> list[str]:
     """No edge: what is equal is shared, the rest comes by rsync, or the whole by HTTP."""
     have = {entry.sha256 for entry in old.entries}
     fresh = sum(entry.size for entry in entries if entry.sha256 not in have)
@@ -243,14 +246,17 @@ def _fill_without_pack(job: Job, tree: Path, entries: list[Entry], old: Old) -> 
     built = build(tree, entries, old, lambda _sha256, _path: False)
     ways = [f"no edge leads there: {built.shared} shared, {built.copied} copied"]
     if built.missing:
-        ways.append(_mend(job, tree, built.missing))
+        seed = _empty(work / "seed")
+        lay_seed(seed, old, entries)
+        ways.append(_mend(job, tree, built.missing, seed))
+        shutil.rmtree(seed)
     return ways
 
 
-def _mend(job: Job, tree: Path, paths: list[bytes]) -> str:
+def _mend(job: Job, tree: Path, paths: list[bytes], seed: Path | None = None) -> str:
     """Fetch single files another way, and say so."""
     job.tell.say(f"{len(paths)} files come by rsync: {shown(paths)}")
-    source.fetch_files(job.wanted, paths, tree)
+    source.fetch_files(job.wanted, paths, tree, seed)
     return f"rsync: {len(paths)} files"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Callable
 
@@ -15,6 +15,7 @@ from edeploy.node.http import Retry, Server, ServerRefused
 from edeploy.node.upgrade.here import Here, here
 from edeploy.node.upgrade.live.live import read_live
 from edeploy.node.upgrade.state import Phase, read_state
+from edeploy.node.upgrade.trial import note_return
 
 # The phases of an upgrade as the server knows them (docs/reference/http-api.md).
 STAGE, PRE, APPLY, BOOT, CHECK = "stage", "pre", "apply", "boot", "check"
@@ -72,6 +73,10 @@ def tell_at_start(root: Path = Path("/")) -> str:
     machine = here(root, print)
     if not machine.node.secret:
         return ""
+    if not machine.deployed:
+        # The system from before the first upgrade has no unit that notes the end of a trial.
+        with suppress(EdeployError, OSError):
+            note_return(root)
     phase, goal, why = standing(machine)
     try:
         _post(_server(machine, Retry()), machine, phase, goal, why)
@@ -92,9 +97,9 @@ def standing(machine: Here) -> tuple[str, str, str]:
         return FAILED if live.pre else BACK, live.new, why
     if machine.name == Marker(places).read():
         return CHECK, version_of(machine.name, machine.node.role), ""
-    if state.phase in (Phase.ARMED, Phase.TRIAL):
+    if state.phase is Phase.ARMED:
         return ARMED, goal, ""
-    if state.phase is Phase.ROLLED_BACK:
+    if state.phase in (Phase.TRIAL, Phase.ROLLED_BACK):
         return BACK, goal, state.why
     if state.phase in (Phase.STAGING, Phase.VERIFIED):
         return BACK, goal, "it was interrupted: run it again"
