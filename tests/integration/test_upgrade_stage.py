@@ -256,9 +256,13 @@ class TestByPack:
 class TestWithoutPack:
     """No edge leads there."""
 
+    @EVERY_DISK
     def test_by_rsync(self, house: House) -> None:
+        old = manifest.parse(house.current().manifest)
         assert house.stage().ways[0] == "no edge leads there: 3 shared, 0 copied"
         assert house.exact()
+        # Told against the old files, which nobody wrote to.
+        assert not trees.check(house.tree("web-1.0.1"), old)
 
     def test_by_the_whole_archive(self, house: House) -> None:
         house.server.stop()
