@@ -22,12 +22,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def store() -> Store:
+def images() -> Store:
+    """The store with the roles' images, whatever the network boots."""
     found = Store(StoreSettings().path)
-    console = Console(soft_wrap=True)
-    build_roles(found, CHECKOUT, console)
-    build_boot(found, CHECKOUT, console)
+    build_roles(found, CHECKOUT, Console(soft_wrap=True))
     return found
+
+
+@pytest.fixture(scope="session")
+def store(images: Store) -> Store:
+    build_boot(images, CHECKOUT, Console(soft_wrap=True))
+    return images
 
 
 @pytest.fixture

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 from racks import PATIENCE
 
+from edeploy.bmc.power import Action
 from edeploy.disks.disk import Format, Made, Wish, make_disk
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import DEFAULT_VERSION
 from edeploy.images.store import Store
-from edeploy.lab.chassis import power_on
+from edeploy.lab.power import power
+from edeploy.lab.status import machines
 from edeploy.lab.up import Lab, running
 from edeploy.run import run
 
@@ -56,11 +58,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def disk(store: Store, folder: Path) -> Made:
+def disk(images: Store, folder: Path) -> Made:
     """A disk of the role web; the private half of the key for it is beside it."""
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / "key"])
     keys = (folder / "key.pub").read_text()
-    return made(store, folder / "web.raw", authorized_keys=keys, kernel_arguments="nosmt")
+    return made(images, folder / "web.raw", authorized_keys=keys, kernel_arguments="nosmt")
 
 
 @pytest.fixture(scope="module")
@@ -76,11 +78,11 @@ def lab(disk: Made, folder: Path) -> Iterator[Lab]:
                  "--dhcp-option=option:dns-server,10.79.0.1", "--leasefile-ro", "--pid-file",
                  "--log-dhcp", f"--log-facility={folder}/dhcp.log", *hosts]  # fmt: skip
         dhcp = subprocess.Popen(found.inside(words))
-        for machine in found.rack.machines:
-            files = found.folder.machine(machine.name)
-            run(["cp", "--sparse=always", disk.path, files.disk(0)])
-            os.truncate(files.disk(0), 4 * GIB)
-            power_on(files)
+        for machine in machines(found.folder):
+            file = machine.folder.disk(0)
+            run(["cp", "--sparse=always", disk.path, file])
+            os.truncate(file, 4 * GIB)
+            assert power(machine, Action.ON) == "on"
         yield found
         dhcp.terminate()
         dhcp.wait()
@@ -125,7 +127,7 @@ def test_each_machine_makes_its_own_and_fills_its_disk(lab: Lab, folder: Path) -
     own = "cat /etc/machine-id /etc/ssh/ssh_host_ed25519_key.pub"
     assert len({on(lab, folder, name, own) for name in ADDRESSES}) == len(ADDRESSES)
     for name in ADDRESSES:
-        on(lab, folder, name, "systemctl is-active --quiet edeploy-grow.service")
+        assert on(lab, folder, name, "systemctl is-active edeploy-grow.service") == "active"
         assert int(on(lab, folder, name, "df --output=size -B1 / | tail -1")) > 3 * GIB
         on(lab, folder, name, "systemctl is-system-running --wait >/dev/null")
         assert on(lab, folder, name, "systemctl --failed --no-legend --plain") == ""
@@ -135,11 +137,11 @@ def test_each_machine_makes_its_own_and_fills_its_disk(lab: Lab, folder: Path) -
 
 
 def test_a_disk_is_small_here_and_the_next_has_the_same_names(
-    store: Store, disk: Made, tmp_path: Path
+    images: Store, disk: Made, tmp_path: Path
 ) -> None:
     assert disk.size == disk.path.stat().st_size
-    assert disk.used < 1.5 * store.image("web", DEFAULT_VERSION).record().size < disk.size
-    again = made(store, tmp_path / "again.qcow2", kind=Format.QCOW2, size=disk.size)
+    assert disk.used < 1.5 * images.image("web", DEFAULT_VERSION).record().size < disk.size
+    again = made(images, tmp_path / "again.qcow2", kind=Format.QCOW2, size=disk.size)
     run(["qemu-img", "convert", "-O", "raw", again.path, tmp_path / "again.raw"])
     tables = [
         json.loads(run(["sfdisk", "--json", path]).out)["partitiontable"]
@@ -162,9 +164,9 @@ def loops(folder: Path) -> list[str]:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_what_is_killed_leaves_nothing_but_a_draft_that_goes(
-    store: Store, tmp_path: Path, number: signal.Signals
+    images: Store, tmp_path: Path, number: signal.Signals
 ) -> None:
-    words = ["image", "disk", "web", "--store", str(store.root), "--format", "raw", "--size", "3G"]
+    words = ["image", "disk", "web", "--store", str(images.root), "--format", "raw", "--size", "3G"]
     output = tmp_path / "web.raw"
     child = subprocess.Popen(
         [sys.executable, "-m", "edeploy", *words, "--output", output],
@@ -184,8 +186,8 @@ def test_what_is_killed_leaves_nothing_but_a_draft_that_goes(
     assert "web.raw" not in left
     assert bool(left) == (number is signal.SIGKILL)
     with pytest.raises(EdeployError, match="at least"):
-        made(store, output, size=300 << 20)
-    made(store, output)
+        made(images, output, size=300 << 20)
+    made(images, output)
     assert os.listdir(tmp_path) == ["web.raw"]
 
 
@@ -197,15 +199,15 @@ def small(tmp_path: Path) -> Iterator[Path]:
     run(["umount", tmp_path])
 
 
-def test_a_full_disk_is_told_before(store: Store, small: Path) -> None:
+def test_a_full_disk_is_told_before(images: Store, small: Path) -> None:
     (small / "ballast").write_bytes(bytes(400 << 20))
     with pytest.raises(EdeployError, match="are free") as caught:
-        made(store, small / "web.raw")
+        made(images, small / "web.raw")
     assert "--output" in caught.value.hint
     assert os.listdir(small) == ["ballast"]
 
 
-def test_a_disk_that_gets_full_meanwhile(store: Store, small: Path) -> None:
+def test_a_disk_that_gets_full_meanwhile(images: Store, small: Path) -> None:
     def fill(step: str) -> None:
         if step == "unpacking":
             with open(small / "ballast", "wb", buffering=0) as stream:
@@ -213,9 +215,9 @@ def test_a_disk_that_gets_full_meanwhile(store: Store, small: Path) -> None:
                     stream.write(bytes(1 << 20))
 
     (small / "web.raw").write_text("of yesterday")
-    image = store.image("web", DEFAULT_VERSION)
+    image = images.image("web", DEFAULT_VERSION)
     with pytest.raises(EdeployError):
-        make_disk(store, image, small / "web.raw", Wish(Format.RAW), on_step=fill)
+        make_disk(images, image, small / "web.raw", Wish(Format.RAW), on_step=fill)
     assert sorted(os.listdir(small)) == ["ballast", "web.raw"]
     assert (small / "web.raw").read_text() == "of yesterday"
     assert loops(small) == []
