@@ -40,8 +40,8 @@ machines:
     firmware: uefi
     memory: 1G
     cpus: 2
-    disks: [{bus: sata, size: 4G}]
-    nics: [{model: e1000e, mac: "52:54:00:d1:00:02"}]
+    disks: [{bus: scsi, size: 4G}]
+    nics: [{model: virtio, mac: "52:54:00:d1:00:02"}]
     bmc: {address: 10.79.0.202}
     boot: [disk]
 """
