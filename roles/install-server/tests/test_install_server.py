@@ -19,6 +19,12 @@ def test_edeploy_runs(host):
         host.check_output(f"edeploy {noun} --help")
 
 
+def test_programs_for_images_and_disks(host):
+    for program in ("mmdebstrap", "dnf", "zstd", "rsync", "gpgv", "ssh-keygen", "sfdisk",
+                    "mkfs.ext4", "mkfs.vfat", "mcopy", "qemu-img", "cpio"):  # fmt: skip
+        assert host.exists(program), program
+
+
 def test_settings_are_checked(host):
     said = host.run("edeploy serve --check")
     assert said.rc == 1 and "/etc/edeploy/edeploy.toml" in said.stderr
