@@ -53,10 +53,15 @@ WantedBy=multi-user.target
 _NAMES = """\
 [Unit]
 Description=Write the name servers that DHCP told to /etc/resolv.conf
+# Once at the start, and at each change: of addresses there are several within a second.
+StartLimitIntervalSec=0
 
 [Service]
 Type=oneshot
 ExecStart=/bin/sh /etc/edeploy/names
+
+[Install]
+WantedBy=multi-user.target
 """
 _NAMES_SCRIPT = """\
 # What DHCP told last; a server that tells none changes nothing.
@@ -86,7 +91,8 @@ def write_own_files(tree: Path, overlay: Path, *, fstab: str, authorized_keys: s
     resolved = tree / "usr/lib/systemd/systemd-resolved"
     if not (resolved.exists() or names.exists() or names.is_symlink()):
         _put_unit(overlay, "edeploy-names.path", _NAMES_PATH, wanted_by="multi-user.target")
-        _put(overlay, f"{_UNITS}/edeploy-names.service", _NAMES)
+        # What networkd wrote before the first one watches is read by the second.
+        _put_unit(overlay, "edeploy-names.service", _NAMES, wanted_by="multi-user.target")
         _put(overlay, "etc/edeploy/names", _NAMES_SCRIPT)
 
 

@@ -48,7 +48,11 @@ def test_names_are_written_unless_somebody_else_does_that(tmp_path: Path) -> Non
 def test_units_are_enabled_by_links_that_the_new_system_can_follow(tmp_path: Path) -> None:
     written(tmp_path, f"{SYSTEMD}/systemd", f"{SYSTEMD}/systemd-networkd")
     links = [path for path in (tmp_path / "overlay").rglob("*.wants/*")]
-    assert sorted(path.name for path in links) == ["edeploy-grow.service", "edeploy-names.path"]
+    assert sorted(path.name for path in links) == [
+        "edeploy-grow.service",
+        "edeploy-names.path",
+        "edeploy-names.service",
+    ]
     for link in links:
         assert (tmp_path / "overlay" / str(link.readlink()).lstrip("/")).is_file()
 
