@@ -10,6 +10,7 @@ from pathlib import Path
 
 from edeploy.images import changes, manifest
 from edeploy.images.manifest import Entry, quote
+from edeploy.images.packages import rpm
 from edeploy.images.store import Image
 
 NO_PACKAGE = "(no package)"
@@ -145,6 +146,8 @@ def _by_package(
 
 def owners_of(tree: Path) -> dict[bytes, str]:
     """By path, the package that has brought it, or that dpkg keeps the file about."""
+    if rpm.is_rpm(tree):
+        return rpm.owners_of(tree)
     found: dict[bytes, str] = {}
     for listed in (tree / _INFO).glob("*.list"):
         package = listed.name.removesuffix(".list").partition(":")[0]

@@ -10,8 +10,11 @@ from pathlib import Path
 from urllib.parse import quote
 
 import edeploy
+from edeploy.images.packages import rpm
 
 _NOTHING = "NOASSERTION"
+# What rpm prints for a tag that a package has not.
+_NO_TAG = "(none)"
 _STATUS = "var/lib/dpkg/status"
 _SOURCE = re.compile(r"(?P<name>\S+)(?: \((?P<version>\S+)\))?\Z")
 
@@ -21,7 +24,10 @@ def text(image: str, tree: Path, manifest_sha256: str, epoch: int) -> str:
 
     `epoch` (Unix seconds) is told as the time of its creation.
     """
-    packages = [_package(fields) for fields in _installed(tree / _STATUS)]
+    if rpm.is_rpm(tree):
+        packages = [_rpm_package(fields) for fields in rpm.described(tree)]
+    else:
+        packages = [_package(fields) for fields in _installed(tree / _STATUS)]
     created = datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     root = "SPDXRef-image"
     document = {
@@ -83,6 +89,40 @@ def _package(fields: Mapping[str, str]) -> dict[str, object]:
     }
     if "Homepage" in fields:
         package["homepage"] = fields["Homepage"]
+    return package
+
+
+def _rpm_package(fields: Mapping[str, str]) -> dict[str, object]:
+    name, arch = fields["name"], fields["arch"]
+    version = f"{fields['version']}-{fields['release']}"
+    epoch = fields["epoch"] if fields["epoch"] != "0" else ""
+    vendor = fields["vendor"]
+    where = (
+        f"pkg:rpm/{quote(name)}@{quote(version)}?arch={arch}{f'&epoch={epoch}' if epoch else ''}"
+    )
+    package: dict[str, object] = {
+        "SPDXID": f"SPDXRef-{re.sub('[^A-Za-z0-9.-]', '-', f'{name}-{version}-{arch}')}",
+        "name": name,
+        "versionInfo": f"{epoch}:{version}" if epoch else version,
+        "supplier": f"Organization: {vendor}" if vendor != _NO_TAG else _NOTHING,
+        "downloadLocation": _NOTHING,
+        "filesAnalyzed": False,
+        "licenseConcluded": _NOTHING,
+        "licenseDeclared": _NOTHING,
+        # As the packager wrote it: it need not be an expression of SPDX.
+        "licenseComments": fields["license"],
+        "copyrightText": _NOTHING,
+        "sourceInfo": f"built from {fields['source']}",
+        "externalRefs": [
+            {
+                "referenceCategory": "PACKAGE-MANAGER",
+                "referenceType": "purl",
+                "referenceLocator": where,
+            }
+        ],
+    }
+    if fields["url"] != _NO_TAG:
+        package["homepage"] = fields["url"]
     return package
 
 

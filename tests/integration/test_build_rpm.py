@@ -1,5 +1,7 @@
 """A role of the RPM family, of a local repository by createrepo_c, its packages by rpmbuild."""
 
+import filecmp
+import json
 import os
 import shutil
 import subprocess
@@ -9,7 +11,10 @@ import pytest
 
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import build_image
-from edeploy.images.packages.apt import NoSuchPackage
+from edeploy.images.build.line import Settings
+from edeploy.images.diff import owners_of
+from edeploy.images.packages.apt import NoAnswer, NoSuchPackage
+from edeploy.images.packages.lock import read_lock
 from edeploy.images.recipe import load_recipe
 from edeploy.images.store import Image, Store
 from edeploy.images.verify import verify_image
@@ -154,6 +159,34 @@ def test_the_database_belongs_to_usr(image: Image) -> None:
     assert os.readlink(image.tree / "var/lib/rpm") == "../../usr/lib/sysimage/rpm"
     assert (image.tree / "usr/lib/sysimage/rpm/rpmdb.sqlite").is_file()
     assert not (image.tree / "root/.rpmdb").exists()
+
+
+def test_the_bill_of_materials_and_whose_a_file_is(image: Image) -> None:
+    packages = json.loads(image.sbom.read_text())["packages"]
+    by_name = {package["name"]: package for package in packages}
+    assert set(by_name) == {"app", "ground", "tool"}
+    assert by_name["tool"]["versionInfo"] == "1:1.0-1"
+    (where,) = by_name["tool"]["externalRefs"]
+    assert where["referenceLocator"] == "pkg:rpm/tool@1.0-1?arch=x86_64&epoch=1"
+    assert owners_of(image.tree)[b"usr/share/tool/data"] == "tool"
+
+
+def test_locked(image: Image, roles: Path, tmp_path: Path) -> None:
+    lock = read_lock(image.lock)
+    assert [str(each) for each in lock.packages] == ["ground 1.0-1", "tool 1:1.0-1"]
+    other = Store(tmp_path / "store")
+    recipe = load_recipe(roles, "app")
+    built = build_image(recipe, "1.0.0", other, Settings(locks={"app": lock}))
+    assert built.packages.read_text() == image.packages.read_text()
+    assert built.lock.read_text() == image.lock.read_text()
+    # Its database too: rpm takes SOURCE_DATE_EPOCH for the time of the installation.
+    assert built.manifest.read_bytes() == image.manifest.read_bytes()
+    assert filecmp.cmp(built.archive, image.archive, shallow=False)
+    shutil.rmtree(other.layers)
+    (tool,) = other.pool.glob("tool-*")
+    tool.unlink()
+    with pytest.raises(NoAnswer, match=r"lacks what .* names: tool 1:1\.0-1"):
+        build_image(recipe, "1.0.0", other, Settings(offline=True, force=True, locks={"app": lock}))
 
 
 def test_unchanged_then_a_new_version(

@@ -34,6 +34,12 @@ from edeploy.run import Done, failure, run
 DATABASE = "usr/lib/sysimage/rpm"
 _LINK = "var/lib/rpm"
 _ROW = "%{NAME}\\t%{EPOCHNUM}:%{VERSION}-%{RELEASE}\\t%{ARCH}\\n"
+SAID = {
+    "name": "NAME", "epoch": "EPOCHNUM", "version": "VERSION", "release": "RELEASE", "arch": "ARCH",
+    "license": "LICENSE", "source": "SOURCERPM", "vendor": "VENDOR", "url": "URL",
+}  # fmt: skip
+"""What `described` tells, and rpm's tags for it; `(none)` is rpm's own word for nothing."""
+
 # Pseudo packages of keys.
 _KEY = "gpg-pubkey"
 _MISSING = re.compile(r"(?:No match for argument|Unable to find a match): (?P<name>\S+)")
@@ -272,6 +278,24 @@ def packages_text(tree: Path) -> str:
 def files_of(tree: Path) -> list[bytes]:
     """The paths that packages have brought, with their first slash."""
     return os.fsencode(_rpm(tree, "-qal")).splitlines()
+
+
+def owners_of(tree: Path) -> dict[bytes, str]:
+    """By path (without its first slash) the package that has brought it."""
+    listed = os.fsencode(_rpm(tree, "-qa", "--qf", "[%{=NAME}\\t%{FILENAMES}\\n]"))
+    rows = (line.partition(b"\t/") for line in listed.splitlines())
+    return {path: name.decode("utf-8", "replace") for name, slash, path in rows if slash}
+
+
+def described(tree: Path) -> list[dict[str, str]]:
+    """What is said of each installed package, by name: the fields of `SAID`."""
+    form = "\\t".join(f"%{{{tag}}}" for tag in SAID.values()) + "\\n"
+    rows = (line.split("\t") for line in _rpm(tree, "-qa", "--qf", form).splitlines())
+    found = [dict(zip(SAID, row, strict=False)) for row in rows]
+    return sorted(
+        (each for each in found if each["name"] != _KEY),
+        key=lambda each: (each["name"], each["arch"], each["version"]),
+    )
 
 
 def is_rpm(tree: Path) -> bool:
