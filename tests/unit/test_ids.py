@@ -31,6 +31,20 @@ def test_a_name_keeps_its_id_whatever_came_first(ids: Ids) -> None:
     }
 
 
+def test_a_lock_says_the_numbers_first(ids: Ids) -> None:
+    assert settled(ids, "web", user("nginx", 100)) == {"nginx": 100}
+    ids.expect([user("mysql", 107), user("sshd", 101)], "db")
+    assert settled(ids, "db", user("sshd", 100), user("mysql", 101)) == {"sshd": 101, "mysql": 107}
+    before = ids.path.read_text()
+    ids.expect([user("mysql", 107)], "db")
+    assert ids.path.read_text() == before
+    with pytest.raises(IdConflict, match="user mysql is to be 100, but it is 107"):
+        ids.expect([user("mysql", 100)], "db")
+    with pytest.raises(IdConflict, match="user ceph is to be 101, but sshd is 101 since role db"):
+        ids.expect([user("ceph", 101)], "ceph")
+    assert ids.path.read_text() == before
+
+
 def test_users_and_groups_are_apart(ids: Ids) -> None:
     group = Account(Kind.GROUP, "adm", 100)
     assert list(ids.settle([user("web", 100), group], "web").values()) == [100, 100]
