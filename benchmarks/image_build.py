@@ -35,7 +35,8 @@ from edeploy.images.build.image import build_image
 from edeploy.images.build.line import Settings
 from edeploy.images.packages.debian import Mirrors
 from edeploy.images.packages.index import index_of
-from edeploy.images.packages.plan import Plan, in_order, parse_plan
+from edeploy.images.packages.lock import read_lock
+from edeploy.images.packages.plan import Plan, in_order
 from edeploy.images.packages.pool import Pool
 from edeploy.images.recipe import Recipe, load_recipe
 from edeploy.images.sizes import tree_sizes
@@ -255,18 +256,9 @@ def groups(files: dict[str, Path]) -> list[list[str]]:
 
 
 def needed(store: Store) -> Plan:
-    """Every package of the last plans in the store, each once."""
-    found = {}
-    for path in store.plans.iterdir():
-        for package in parse_plan(path.read_text()).packages:
-            found[package.name, package.version] = package
-    names: dict[str, str] = {}
-    for image in store.images():
-        if str(image) == "web 0.bench":
-            rows = (line.split("\t") for line in image.packages.read_text().splitlines())
-            names = {name: version for name, version, _ in rows}
-    wanted = [each for (name, version), each in found.items() if names.get(name) == version]
-    return Plan(in_order(wanted))
+    """Every package of `web`."""
+    lock = read_lock(store.image("web", "0.bench").lock)
+    return Plan(in_order(lock.installed.values()))
 
 
 def local_repository(recipe: Recipe, folder: Path, warm: Store) -> Path:
