@@ -1,4 +1,4 @@
-"""Kernels, ramdisks, images and edges as bytes: by range, from any point again, nothing else."""
+"""The store's files as bytes: by range, from any point again, and nothing else of it."""
 
 from pathlib import Path
 
@@ -51,6 +51,10 @@ def bytes_router(store: Store) -> APIRouter:
         if name not in EDGE_FILES:
             raise NotFound(f"{name} is no file of an edge", f"Files: {', '.join(EDGE_FILES)}.")
         return _file(store.root, edge_folder(store.root, role, old, new) / name)
+
+    @router.api_route("/mirror/{path:path}", methods=["GET", "HEAD"])
+    def mirror(path: str) -> Bytes:
+        return _file(store.mirror, store.mirror / path.lstrip("/"))
 
     return router
 
