@@ -14,6 +14,7 @@ from edeploy.images.build.layers import Layer, Layers
 from edeploy.images.build.shared_tree import link_groups
 from edeploy.images.manifest import Entry
 from edeploy.images.objects import Objects, key_of
+from edeploy.images.packages.used import digest_in
 from edeploy.images.parallel import Side, cores
 from edeploy.images.store import Image, Store
 
@@ -44,7 +45,7 @@ def check_store(
     layers = Layers(store.layers, store.trash).all()
     on_step(f"reading {len(images)} images and {len(layers)} layers")
     digests = _digests([image.tree for image in images] + [layer.tree for layer in layers])
-    findings = list(_remains(store, repair=repair))
+    findings = [*_remains(store, repair=repair), *_pool(store, repair=repair)]
     for image in images:
         found = [*_files(image), *_tree(image.tree, image.manifest, digests, store, repair=repair)]
         if image.exists:
@@ -105,6 +106,19 @@ def _drop(layer: Layer, store: Store) -> bool:
     except locks.Busy:
         return False
     return True
+
+
+def _pool(store: Store, *, repair: bool) -> Iterator[Finding]:
+    """Package files that are not what their names say. They are only of use whole."""
+    for path in sorted(store.pool.glob("[!.]*")):
+        try:
+            is_whole = archive.sha256_of(path).startswith(digest_in(path))
+        except FileNotFoundError:
+            continue
+        if not is_whole:
+            if repair:
+                path.unlink(missing_ok=True)
+            yield Finding(f"pool/{path.name}", "is not what was fetched", repair)
 
 
 def _remains(store: Store, *, repair: bool) -> Iterator[Finding]:

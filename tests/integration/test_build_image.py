@@ -86,7 +86,7 @@ def entries(image: Image) -> dict[bytes, Entry]:
 
 def test_all_parts_are_there_and_nothing_else(image: Image, store: Store) -> None:
     names = sorted(os.listdir(image.tree.parent))
-    kinds = ["edeploy", "inputs", "json", "log", "manifest", "packages", "spdx.json"]
+    kinds = ["edeploy", "inputs", "json", "lock", "log", "manifest", "packages", "spdx.json"]
     assert names == [".tiny.lock", "tiny", *(f"tiny-1.0.0.{kind}" for kind in kinds)]
     assert any(line.startswith("acl\t") for line in image.packages.read_text().splitlines())
     assert list(store.pool.glob("acl_*.deb")) != []

@@ -1,5 +1,6 @@
 """fsck finds each damage, reads every file once, and repairs what can be made again."""
 
+import hashlib
 import os
 from pathlib import Path
 
@@ -81,6 +82,19 @@ def test_remains_of_an_image(store: Store) -> None:
     assert [f"{name}: belongs to no image (repaired)" for name in names] == found[:3]
     assert said(store) == []
     assert store.image("web", "2").tree.is_dir()
+
+
+def test_a_package_of_the_pool(store: Store) -> None:
+    store.pool.mkdir()
+    content = b"!<arch>"
+    good = store.pool / f"good_1_all_{hashlib.sha256(content).hexdigest()[:16]}.deb"
+    bad = store.pool / f"bad-1.noarch_{hashlib.sha256(b'other').hexdigest()[:16]}.rpm"
+    for path in (good, bad):
+        path.write_bytes(content)
+    assert said(store) == [f"pool/{bad.name}: is not what was fetched"]
+    assert said(store, repair=True) == [f"pool/{bad.name}: is not what was fetched (repaired)"]
+    assert said(store) == []
+    assert list(store.pool.iterdir()) == [good]
 
 
 def test_the_command(store: Store) -> None:

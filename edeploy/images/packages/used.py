@@ -46,7 +46,7 @@ def unused_of(store: Store, locks: Iterable[Lock]) -> Unused:
     for image in store.images():
         named |= set(_digests(image))
     files = [path for path in store.pool.glob("[!.]*") if path.is_file()]
-    unused = [path for path in files if _digest_in(path) not in named]
+    unused = [path for path in files if digest_in(path) not in named]
     return Unused(len(files), _size(files), tuple(sorted(unused)), _size(unused))
 
 
@@ -74,7 +74,8 @@ def _digests(image: Image) -> Iterator[str]:
             ) from error
 
 
-def _digest_in(path: Path) -> str:
+def digest_in(path: Path) -> str:
+    """The beginning of the SHA-256 that the name of a pool's file has."""
     return path.name.rpartition(".")[0].rpartition("_")[2]
 
 
