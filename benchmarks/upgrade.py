@@ -74,11 +74,11 @@ def main() -> None:
     old, new = (make_tree(wanted.work, updates) for updates in (False, True))
     ends = [end(tree, version) for tree, version in ((old, "1.0"), (new, "1.1"))]
     file = wanted.work / "rows.json"
-    known = json.loads(file.read_text()) if file.exists() else {}
-    rows = {name: Cost(**row) for name, row in known.items()}
     for name in wanted.only.split(";"):
-        rows[name] = WAYS[name](wanted.work, ends[0], ends[1])
-        file.write_text(json.dumps({name: asdict(row) for name, row in rows.items()}))
+        row = WAYS[name](wanted.work, ends[0], ends[1])
+        known = json.loads(file.read_text()) if file.exists() else {}
+        file.write_text(json.dumps({**known, name: asdict(row)}))
+    rows = {name: Cost(**row) for name, row in json.loads(file.read_text()).items()}
     show({name: rows[name] for name in WAYS if name in rows})
 
 

@@ -52,10 +52,12 @@ def web(folder: Path) -> Iterator[tuple[str, Callable[[], int], Callable[[], flo
     child = subprocess.Popen([sys.executable, __file__, str(port), str(folder), str(counted)])
     try:
         wait_for(port)
+        # Starting Python is no part of it.
+        started = cpu_of_process(child.pid)
         yield (
             f"http://127.0.0.1:{port}",
             lambda: int(counted.read_text() or 0),
-            lambda: cpu_of_process(child.pid),
+            lambda: cpu_of_process(child.pid) - started,
         )
     finally:
         child.terminate()
@@ -120,7 +122,8 @@ def rsync_daemon(work: Path, tree: Path) -> Iterator[tuple[str, Callable[[], flo
     )  # fmt: skip
     try:
         wait_for(port)
-        yield f"rsync://127.0.0.1:{port}/tree/", lambda: cpu_of_process(child.pid)
+        started = cpu_of_process(child.pid)
+        yield f"rsync://127.0.0.1:{port}/tree/", lambda: cpu_of_process(child.pid) - started
     finally:
         child.terminate()
         child.wait()
