@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from enum import Enum
 from pathlib import Path
 
 from edeploy import atomic, timeouts
 from edeploy.disks import filling
 from edeploy.disks.filling import Order
+from edeploy.disks.formats import Format
 from edeploy.errors import EdeployError
 from edeploy.images.apart import done_apart
 from edeploy.images.locks import together
@@ -28,13 +28,6 @@ from edeploy.run import run
 _ROOM = 1.15
 _LOADERS = 128 * MIB
 _TABLE = 4 * MIB
-
-
-class Format(Enum):
-    """How a disk is kept in a file."""
-
-    RAW = "raw"
-    QCOW2 = "qcow2"
 
 
 @dataclass(frozen=True)

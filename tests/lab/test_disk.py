@@ -14,7 +14,8 @@ import pytest
 from racks import PATIENCE
 
 from edeploy.bmc.power import Action
-from edeploy.disks.disk import Format, Made, Wish, make_disk
+from edeploy.disks.disk import Made, Wish, make_disk
+from edeploy.disks.formats import Format
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import DEFAULT_VERSION
 from edeploy.images.store import Store
