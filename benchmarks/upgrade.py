@@ -222,9 +222,14 @@ def by_ostree(work: Path, old: End, new: End, *, delta: bool) -> Cost:
         for repo, mode in ((server, "archive"), (machine, "bare")):
             run("ostree", f"--repo={repo}", "init", f"--mode={mode}")
         for tree in (old.tree, new.tree):
-            without_devices = f"--skip-list={empty_list(folder, tree)}"
-            run("ostree", f"--repo={server}", "commit", "-b", "server", without_devices,
-                f"--tree=dir={tree}")  # fmt: skip
+            source = folder / "source"
+            # Devices are what ostree cannot hold.
+            run("cp", "-al", str(tree), str(source))
+            for path in (source / "dev").rglob("*"):
+                if path.is_char_device():
+                    path.unlink()
+            run("ostree", f"--repo={server}", "commit", "-b", "server", f"--tree=dir={source}")
+            shutil.rmtree(source)
         first = run("ostree", f"--repo={server}", "rev-parse", "server^").strip()
         last = run("ostree", f"--repo={server}", "rev-parse", "server").strip()
         run("ostree", f"--repo={machine}", "pull-local", str(server), first)
@@ -240,14 +245,6 @@ def by_ostree(work: Path, old: End, new: End, *, delta: bool) -> Cost:
             child = measured(["ostree", f"--repo={machine}", "pull", "o", "server"])
             disk = sum(blocks(machine, without=before).values())
             return Cost(sent(), server_cpu(), child.cpu, child.memory, disk, prepare)
-
-
-def empty_list(folder: Path, tree: Path) -> Path:
-    """Paths that ostree cannot hold: devices."""
-    file = folder / "skip"
-    devices = [path for path in (tree / "dev").rglob("*") if path.is_char_device()]
-    file.write_text("".join(f"/{path.relative_to(tree)}\n" for path in devices))
-    return file
 
 
 def by_casync(work: Path, old: End, new: End) -> Cost:
