@@ -50,6 +50,7 @@ chmod 755 /root/writer
 [ -f /root/noted ] || echo 0 > /root/noted
 mariadb -e 'create database if not exists shop;
 	create table if not exists shop.orders (n int primary key) engine=innodb'
+systemctl stop writer 2> /dev/null || true
 systemd-run --quiet --unit=writer --collect /root/writer
 """
 COUNT = "mariadb -N -e 'select count(*), coalesce(max(n), 0) from shop.orders'; cat /root/noted"
