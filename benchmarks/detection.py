@@ -96,10 +96,10 @@ def main() -> None:
     for name, found in sorted(probes.items(), key=lambda pair: -statistics.median(pair[1])):
         table.add_row(name, f"{statistics.median(found):.2f}")
     Console().print(table)
-    seconds = [run.seconds for run in runs]
+    took = [run.seconds for run in runs]
     print(
-        f"detection: {runs[0].items} items, median {statistics.median(seconds):.2f} s, "
-        f"{min(seconds):.2f} to {max(seconds):.2f} s in {len(runs)} runs; "
+        f"detection: {runs[0].items} items, median {statistics.median(took):.2f} s, "
+        f"{min(took):.2f} to {max(took):.2f} s in {len(runs)} runs; "
         f"{time.strftime('%Y-%m-%d')}"
     )
 

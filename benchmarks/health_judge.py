@@ -45,10 +45,10 @@ def evidence(machines: int, metric_count: int, runs: int) -> Evidence:
     noise = np.array([catalogue.floors(kind).noise for kind in kinds])
     ratios = random.normal(0, 0.7, (machines, metric_count, 1))
     ratios = (ratios + random.normal(0, 0.7, (machines, metric_count, runs))) * noise[:, None]
-    for machine in range(0, machines, FAULTY):
-        part = kinds[machine // FAULTY % metric_count].component
+    for faulty in range(0, machines, FAULTY):
+        part = kinds[faulty // FAULTY % metric_count].component
         hit = [n for n, kind in enumerate(kinds) if kind.component is part]
-        ratios[machine, hit] += np.log(random.uniform(0.6, 0.9))
+        ratios[faulty, hit] += np.log(random.uniform(0.6, 0.9))
     machine, metric, run = np.meshgrid(
         np.arange(machines), np.arange(metric_count), np.arange(runs), indexing="ij"
     )

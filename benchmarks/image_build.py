@@ -27,6 +27,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -83,7 +84,7 @@ def web(folder: Path, warm: Store) -> None:
     words = [sys.executable, "-m", "edeploy", "image", "build", "web", "--version", "1"]
     words += ["--store", str(store.root), "--roles", str(roles)]
     for more, what in (([], "mirrors asked"), (["--offline"], "offline")):
-        took = min(timed(lambda more=more: quiet([*words, *more])) for _ in range(3))
+        took = min(timed(partial(quiet, [*words, *more])) for _ in range(3))
         print(f"nothing changed, the whole command, {what}: {took}", flush=True)
 
 

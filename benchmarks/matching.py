@@ -21,6 +21,7 @@ import venv
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TypedDict
 
 from rich.console import Console
 from rich.table import Table
@@ -32,6 +33,8 @@ from edeploy.match.solver import Match, Mismatch, match
 
 Row = tuple[str, ...]
 Rows = Sequence[Row]
+# Rules and report.
+Case = Sequence[Sequence[Sequence[str]]]
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = "hardware==0.33"
@@ -287,7 +290,14 @@ def installed(folder: Path) -> str:
     return python
 
 
-def asked(python: str, cases: list[object], rounds: int) -> dict[str, object]:
+class Told(TypedDict):
+    """Seconds of the best round; None: the reference ended by an exception."""
+
+    seconds: float
+    matched: list[bool | None]
+
+
+def asked(python: str, cases: Sequence[Case], rounds: int) -> Told:
     """What the reference takes for these cases. Raises subprocess.TimeoutExpired."""
     done = subprocess.run(  # noqa: S603
         [python, Path(__file__).with_name("matching_reference.py")],
@@ -297,7 +307,7 @@ def asked(python: str, cases: list[object], rounds: int) -> dict[str, object]:
         check=True,
         timeout=SHAPES_TIMEOUT,
     )
-    answer: dict[str, object] = json.loads(done.stdout)
+    answer: Told = json.loads(done.stdout)
     return answer
 
 

@@ -11,6 +11,7 @@ import argparse
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
@@ -104,10 +105,10 @@ def main() -> None:
             for other, whole in WHOLE.items():
                 (folder / other).write_text(whole)
             (folder / file).write_text(text)
-            load = seconds(lambda folder=folder: load_profiles(folder))
+            load = seconds(partial(load_profiles, folder))
             if file == "report.hw":
-                load = seconds(lambda folder=folder: read_report(folder / "report.hw"))
-            found.append((seconds(lambda folder=folder: lint(folder, None)), load, file, what))
+                load = seconds(partial(read_report, folder / "report.hw"))
+            found.append((seconds(partial(lint, folder, None)), load, file, what))
     found.sort(reverse=True, key=lambda one: max(one[:2]))
     table = Table("file", "made of", "lint s", "load s")
     for check, load, file, what in found if show_all else found[:10]:

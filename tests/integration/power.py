@@ -82,7 +82,7 @@ class Disk:
 
     def copy(self, other: "Disk") -> None:
         """Become as another disk is, which must not be mounted."""
-        words = ["cp", "--sparse=always", "--reflink=auto", other.file, self.file]
+        words: list[str | Path] = ["cp", "--sparse=always", "--reflink=auto", other.file, self.file]
         subprocess.run(words, check=True)
         self.point.mkdir(exist_ok=True)
 

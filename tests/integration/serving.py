@@ -178,11 +178,13 @@ class Server:
 
 
 @contextmanager
-def serving(folder: Path, more: str = "", **options: str) -> Iterator[Server]:
+def serving(
+    folder: Path, more: str = "", *, quota: str = "'*'", addresses: int = 4
+) -> Iterator[Server]:
     """A folder with settings, store and profiles; the server is started by the test."""
     server = Server(folder, free_port())
     make_store(folder / "store")
-    make_profiles(folder / "profiles", **options)
+    make_profiles(folder / "profiles", quota=quota, addresses=addresses)
     server.config.write_text(
         f'[server]\naddress = "127.0.0.1"\nport = {server.port}\n'
         'socket = "api.sock"\nstate_dir = "state"\n'

@@ -15,7 +15,7 @@ import pytest
 
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import Report
-from edeploy.node.bench import cpu, disks, memory, network, tester, writes
+from edeploy.node.bench import cpu, disks, fio, memory, network, tester, writes
 from edeploy.node.bench.campaign import Allowed, Campaign, Refused, held
 from edeploy.node.bench.order import Peer, TestOrder
 from edeploy.node.bench.profiles import LAB, QUICK
@@ -144,7 +144,7 @@ def test_fio_with_readonly_writes_nothing_whatever_it_is_told(
     disk: Disk, file: Path, tmp_path: Path
 ) -> None:
     before = digest(file)
-    words = disks.fio.words("x", disk.path, disks.fio.Load("read", 0, SIZE, 1, 0), tmp_path / "out")
+    words = fio.words("x", disk.path, fio.Load("read", 0, SIZE, 1, 0), tmp_path / "out")
     changed = [word.replace("--rw=read", "--rw=write") for word in words]
     assert run(changed, check=False).code != 0
     assert digest(file) == before
@@ -187,7 +187,7 @@ def test_a_disk_that_can_not_read_is_broken(file: Path) -> None:
     with loop_disk(file) as disk:
         # What was there is not there any more: the kernel answers reads with an error.
         os.truncate(file, 4096)
-        with pytest.raises(disks.fio.DiskError, match=r"LOOP1\): read error"):
+        with pytest.raises(fio.DiskError, match=r"LOOP1\): read error"):
             disks.stages([disk], SHORT)[0].work(bench(), 1)
 
 

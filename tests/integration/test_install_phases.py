@@ -262,7 +262,9 @@ class TestConfigure:
         before = fingerprint(next(d for d in all_disks(Tree()) if d.path == loop))
         configure(context)
         (plan,) = desk.plans
-        (disk,) = plan["disks"]  # type: ignore[misc]
+        disks = plan["disks"]
+        assert isinstance(disks, list)
+        (disk,) = disks
         assert disk["path"] == disk["by_id"] == loop
         assert (disk["size"], disk["fingerprint"]) == (2 << 30, before)
         assert "new GPT" in str(plan["text"])

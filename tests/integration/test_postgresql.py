@@ -48,8 +48,10 @@ def folder() -> Iterator[Path]:
     shutil.chown(folder, "postgres", "postgres")
 
     def run(program: str, *words: str) -> None:
-        argv = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
-                PROGRAMS[-1] / program, "-D", folder / "data", *words]  # fmt: skip
+        argv: list[str | Path] = [
+            "setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups",
+            PROGRAMS[-1] / program, "-D", folder / "data", *words,
+        ]  # fmt: skip
         subprocess.run(argv, check=True, stdout=subprocess.DEVNULL, cwd=folder)
 
     try:

@@ -103,7 +103,7 @@ def test_it_tells_a_signed_manifest_from_an_altered_one(made: Made) -> None:
         "read = Path('/tmp/manifest').read_bytes(), 'web 1.0.0', Path('/tmp/sig').read_bytes()\n"
         "print(check(*read, SIGNERS))"
     )
-    argv = ["chroot", made.root, "/usr/bin/python3", "-c", check]
+    argv: list[str | Path] = ["chroot", made.root, "/usr/bin/python3", "-c", check]
     null = made.root / "dev/null"
     null.touch()
     assert run(argv).out == "release@example\n"
@@ -134,7 +134,7 @@ def test_a_failed_build_leaves_the_old_one(made: Made, tmp_path: Path) -> None:
 
 
 def test_the_programs_are_there_with_all_their_libraries(made: Made) -> None:
-    loader = ["chroot", made.root, LOADER, "--list"]
+    loader: list[str | Path] = ["chroot", made.root, LOADER, "--list"]
     for name in PROGRAMS:
         assert is_there(made, name), name
     for path in sorted((made.root / "usr").rglob("*")):
@@ -165,7 +165,7 @@ def test_programs_of_tests_are_apart_and_fit_over_the_ramdisk(made: Made, tmp_pa
         mark.write_text(f"cloud {'0' * 64}\n")
         with pytest.raises(EdeployError, match="not those of this ramdisk"):
             fetch_tools(Server(url), whole, mark, tmp_path / "have")
-    loader = ["chroot", whole, LOADER, "--list"]
+    loader: list[str | Path] = ["chroot", whole, LOADER, "--list"]
     for name in TOOLS:
         out = run([*loader, f"/usr/bin/{name}"], check=False)
         assert "not found" not in out.out + out.err, name

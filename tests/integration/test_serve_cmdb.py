@@ -76,7 +76,11 @@ def test_killed_while_all_report(server: Server) -> None:
         except httpx.HTTPError:
             pass  # the answer is lost, and nobody knows whether the report was taken
 
-    killer = threading.Thread(target=lambda: (first.wait(), server.kill()))
+    def kill_it_then() -> None:
+        first.wait()
+        server.kill()
+
+    killer = threading.Thread(target=kill_it_then)
     killer.start()
     at_once(agents, until_it_is_gone)
     killer.join()

@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypedDict
 
 import pytest
 from serving import Agent, Server, hardware, serving
@@ -85,8 +86,35 @@ def server(tmp_path: Path) -> Iterator[Server]:
         yield server.start()
 
 
-def shown(server: Server, *words: str, noun: str = "machine") -> dict[str, object]:
-    found: dict[str, object] = json.loads(server.edeploy(*words, "--json", noun=noun))
+class Evidence(TypedDict):
+    """A part of what a verdict is founded on."""
+
+    component: str
+
+
+class Round(TypedDict):
+    """A part of what is told of a round; no stage in `only`: all."""
+
+    runs: int
+    only: list[str]
+
+
+class Told(TypedDict):
+    """A part of what is told of a test."""
+
+    verdict: str | None
+    reason: str | None
+    evidence: Evidence
+    rounds: list[Round]
+
+
+def told_of(server: Server, *words: str) -> list[Told]:
+    found: list[Told] = json.loads(server.edeploy(*words, "--json", noun="health"))
+    return found
+
+
+def shown(server: Server, *words: str) -> dict[str, object]:
+    found: dict[str, object] = json.loads(server.edeploy(*words, "--json"))
     return found
 
 
@@ -104,10 +132,10 @@ def test_five_machines_of_which_one_is_slow(server: Server, tmp_path: Path) -> N
         assert machine.report()["do"] == "install"
     text = server.edeploy("show", "EDL0005")
     assert "rejected" in text and "disk/vda/read_1M" in text
-    [test] = shown(server, "show", "EDL0005", noun="health")
-    assert test["evidence"]["component"] == "disk" and test["verdict"] == "fail"  # type: ignore[index]
-    assert [one["runs"] for one in test["rounds"]] == [1, 3]  # type: ignore[index]
-    assert test["rounds"][1]["only"] == ["disk/vda/read_1M"]  # type: ignore[index]
+    [test] = told_of(server, "show", "EDL0005")
+    assert test["evidence"]["component"] == "disk" and test["verdict"] == "fail"
+    assert [one["runs"] for one in test["rounds"]] == [1, 3]
+    assert test["rounds"][1]["only"] == ["disk/vda/read_1M"]
     # What the server keeps says the same offline.
     results = tmp_path / "results.json"
     results.write_text(server.edeploy("results", noun="health"))
@@ -147,8 +175,8 @@ def test_few_machines_and_an_operators_word(server: Server) -> None:
     for machine in machines:
         assert machine.measure()["do"] == "wait"
     assert "quick" in server.edeploy("watch", "--once", noun="health")
-    waits = shown(server, "watch", noun="health")
-    assert all("health go" in str(test["reason"]) for test in waits)  # type: ignore[index]
+    waits = told_of(server, "watch")
+    assert len(waits) == 2 and all("health go" in str(test["reason"]) for test in waits)
     server.edeploy("go", "EDL0001", noun="health")
     for machine in machines:
         assert machine.until(lambda answer: answer["do"] != "wait")["do"] == "install"

@@ -31,6 +31,12 @@ def but(rows: Rows, *changed: tuple[str, str, str, str]) -> Rows:
     return [[*row[:3], values.get((row[0], row[1], row[2]), row[3])] for row in rows] + more
 
 
+def changes(server: Server, *words: str) -> list[dict[str, str]]:
+    """What `edeploy machine diff` tells."""
+    found: dict[str, list[dict[str, str]]] = json.loads(server.edeploy("diff", *words, "--json"))
+    return found["changes"]
+
+
 def shown(server: Server, *words: str) -> dict[str, object]:
     found: dict[str, object] = json.loads(server.edeploy(*words, "--json"))
     return found
@@ -94,13 +100,13 @@ def test_diff(server: Server) -> None:
     assert "no other report" in server.edeploy("diff", name)
     post(server, but(hardware(1), ("disk", "vdb", "size", "100"), ("disk", "vdb", "serial", "D9")))
     post(server, but(hardware(1), ("disk", "vda", "size", "16")))
-    [last] = [one for one in shown(server, "diff", name)["changes"] if one["change"] == "gone"]  # type: ignore[attr-defined]
+    [last] = [one for one in changes(server, name) if one["change"] == "gone"]
     assert last["text"] == "disk vdb (D9) gone"
     assert "D9" in server.edeploy("diff", name)
     first = shown(server, "show", name)["reports"][-1]["id"]  # type: ignore[index]
     for since in (str(first), "2001-01-01", "2001-01-01 10:00"):
-        [change] = shown(server, "diff", name, "--since", since)["changes"]  # type: ignore[misc]
-        assert change["text"] == "disk vda size 8 → 16"  # type: ignore[index]
+        [change] = changes(server, name, "--since", since)
+        assert change["text"] == "disk vda size 8 → 16"
     assert "no report 99" in server.edeploy("diff", name, "--since", "99", code=1)
     server.edeploy("diff", name, "--since", "yesterday", code=2)
     events = shown(server, "log", name)["events"]

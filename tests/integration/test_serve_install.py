@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import httpx
@@ -143,7 +144,8 @@ def test_a_failed_install_gives_its_lease_back(server: Server) -> None:
     assert failed["reason"] == "/etc/passwd differs" and failed["lease"] is None
     assert "/ramdisk/" in agent.boot()  # never the disk
     assert agent.report()["do"] == "hold"
-    assert agent.client.post("/v1/install/log", content=b"all", headers=bearer(agent.secret))
+    log = agent.client.post("/v1/install/log", content=b"all", headers=bearer(agent.secret))
+    assert log.is_success
     other = Agent(server.url, 2)
     assert other.redeem(other.report()["token"]).json()["vars"]["ip"] == "10.0.0.1"
     server.edeploy("retry", "EDL0001")
@@ -252,14 +254,19 @@ def test_unsigned_images_are_given_out_only_where_the_settings_say_so(server: Se
     signature.write_bytes(b"signature")
     server.start()
     signature.unlink()
-    assert "its image web 1.0 is not signed" in Agent(server.url, 2).report()["why"]
-    ask = {"params": {"role": "web", "version": "1.0"}, "headers": bearer(agent.secret)}
-    refused = agent.client.get("/v1/install/image", **ask)
+    assert "its image web 1.0 is not signed" in str(Agent(server.url, 2).report()["why"])
+    ask = partial(
+        agent.client.get,
+        "/v1/install/image",
+        params={"role": "web", "version": "1.0"},
+        headers=bearer(agent.secret),
+    )
+    refused = ask()
     assert refused.status_code == 409
     assert refused.json()["error"] == "web 1.0 is not signed"
     assert "edeploy image sign web --version 1.0" in refused.json()["hint"]
     signature.write_bytes(b"signature")
-    image = agent.client.get("/v1/install/image", **ask).json()
+    image = ask().json()
     assert image["allow_unsigned"] is False
     assert agent.client.get(image["signature"]).content == b"signature"
 

@@ -1,6 +1,7 @@
 """Whole installations on machines with real firmware: the server is killed, machines come again."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -25,11 +26,15 @@ def fetching(machines: dict[str, JsonObject]) -> set[str]:
     return {name for name, item in machines.items() if item["phase"] == "fetch" and item["done"]}
 
 
+def fetching_others(than: set[str], machines: dict[str, JsonObject]) -> bool:
+    return bool(fetching(machines) - than)
+
+
 def test_a_server_killed_during_fetch_fails_no_machine(rack: Box) -> None:
     switch_on(rack)
     cut: set[str] = set()
     while cut != set(SERIALS):
-        known = wait_for(rack, lambda now, cut=cut: bool(fetching(now) - cut), but_not=("failed",))
+        known = wait_for(rack, partial(fetching_others, cut), but_not=("failed",))
         cut |= fetching(known)
         rack.service.kill()
         rack.service.start()

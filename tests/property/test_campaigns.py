@@ -59,9 +59,18 @@ BAYS = st.builds(
 )
 # A free disk with nothing in the way, of which each example changes at most one thing.
 FREE = Bay("S1", frozenset(), None, *[False] * 7)
+PARTED = replace(FREE, partition=frozenset())
 ONE_THING = st.sampled_from(
-    ["mounted", "part_mounted", "holder", "swap", "boots", "twin", "read_only"]
-).map(lambda name: replace(FREE, partition=frozenset(), **{name: True}))
+    [
+        replace(PARTED, mounted=True),
+        replace(PARTED, part_mounted=True),
+        replace(PARTED, holder=True),
+        replace(PARTED, swap=True),
+        replace(PARTED, boots=True),
+        replace(PARTED, twin=True),
+        replace(PARTED, read_only=True),
+    ]
+)
 CAMPAIGNS = st.none() | st.lists(
     st.builds(
         Allowed,

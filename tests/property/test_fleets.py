@@ -3,6 +3,7 @@
 import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -40,7 +41,9 @@ def test_the_score_is_symmetric(a: frozenset[Mark], b: frozenset[Mark]) -> None:
 
 
 @given(SETS, st.lists(SETS, max_size=8), st.randoms(use_true_random=False))
-def test_the_verdict_does_not_depend_on_order(said, sets, random) -> None:  # type: ignore[no-untyped-def]
+def test_the_verdict_does_not_depend_on_order(
+    said: frozenset[Mark], sets: list[frozenset[Mark]], random: Random
+) -> None:
     machines = known(sets)
     shuffled = machines.copy()
     random.shuffle(shuffled)

@@ -33,7 +33,8 @@ addresses = st.one_of(
         lambda a: st.integers(0, 128).map(lambda n: ipaddress.ip_interface(f"{a}/{n}"))
     ),
 )
-entries = st.tuples(
+Link = tuple[str, str | ipaddress.IPv4Interface | ipaddress.IPv6Interface, int | None]
+entries: st.SearchStrategy[Link] = st.tuples(
     devices,
     st.one_of(st.sampled_from(["dhcp", "none"]), addresses),
     st.none() | st.integers(1, 4094),
@@ -41,7 +42,7 @@ entries = st.tuples(
 
 
 @given(st.lists(entries, min_size=1, max_size=8))
-def test_the_first_entry_that_matches_wins(found) -> None:
+def test_the_first_entry_that_matches_wins(found: list[Link]) -> None:
     text = ",".join(f"{device}:{how}" + (f"@{vlan}" if vlan else "") for device, how, vlan in found)
     arguments = parse(f"quiet IP={text} ro")
     assert not arguments.problems

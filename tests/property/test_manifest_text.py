@@ -21,12 +21,17 @@ XATTRS = st.dictionaries(
 ).map(lambda pairs: tuple(sorted(pairs.items())))
 TIMES = st.integers(min_value=-(10**18), max_value=10**19)
 IDS = st.integers(min_value=0, max_value=2**32 - 1)
+COMMON = st.tuples(st.integers(0, 0o7777), IDS, IDS, TIMES)
+
+
+def bare(path: bytes, kind: str, common: tuple[int, int, int, int]) -> Entry:
+    mode, uid, gid, time = common
+    return Entry(path, kind, mode, uid, gid, 0, time)
 
 
 @st.composite
 def entries(draw: st.DrawFn) -> list[Entry]:
-    common = {"mode": st.integers(0, 0o7777), "uid": IDS, "gid": IDS, "time": TIMES}
-    made = {b".": Entry(b".", "dir", size=0, **{k: draw(v) for k, v in common.items()})}
+    made = {b".": bare(b".", "dir", draw(COMMON))}
     folders = [b""]
     groups: list[bytes] = []
     for name in draw(st.lists(NAMES, max_size=8)):
@@ -34,20 +39,23 @@ def entries(draw: st.DrawFn) -> list[Entry]:
         if path in made:
             continue
         kind = draw(st.sampled_from(["file", "dir", "link", "char", "block", "fifo"]))
-        fields = {k: draw(v) for k, v in common.items()} | {"xattrs": draw(XATTRS), "size": 0}
+        entry = bare(path, kind, draw(COMMON))._replace(xattrs=draw(XATTRS))
         if kind == "dir":
             folders.append(path + b"/")
         if kind == "link":
-            fields["target"] = draw(st.binary(min_size=1, max_size=30))
+            entry = entry._replace(target=draw(st.binary(min_size=1, max_size=30)))
         if kind in ("char", "block"):
-            fields["device"] = (draw(st.integers(0, 4095)), draw(st.integers(0, 2**20 - 1)))
+            device = (draw(st.integers(0, 4095)), draw(st.integers(0, 2**20 - 1)))
+            entry = entry._replace(device=device)
         if kind == "file":
-            fields["size"] = draw(st.integers(0, 2**50))
-            fields["sha256"] = draw(st.binary(min_size=32, max_size=32)).hex()
-            fields["sparse"] = draw(st.booleans())
+            entry = entry._replace(
+                size=draw(st.integers(0, 2**50)),
+                sha256=draw(st.binary(min_size=32, max_size=32)).hex(),
+                sparse=draw(st.booleans()),
+            )
             if draw(st.booleans()):
                 groups.append(path)
-        made[path] = Entry(path, kind, **fields)
+        made[path] = entry
     for path in groups:
         made[path] = made[path]._replace(links=min(groups))
     return sorted(made.values(), key=lambda entry: (entry.path != b".", entry.path))

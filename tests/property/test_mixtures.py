@@ -117,6 +117,7 @@ class Mixtures(RuleBasedStateMachine):
     def what_is_held_is_left_alone(self) -> None:
         with self.database.read() as session:
             for machine in session.scalars(select(Machine).where(Machine.hold.is_not(None))):
+                assert machine.hold is not None
                 leases = session.scalars(select(Lease).where(Lease.machine_id == machine.id)).all()
                 assert leases == []
                 assert not may_write(standing(session, machine))

@@ -24,7 +24,11 @@ class MachinesApi(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_port}"
 
     def bodies(self, path: str) -> list[dict[str, object]]:
-        """What was posted to `path`, as JSON."""
+        """The objects that were posted to `path`."""
+        return [json.loads(body) for asked, _, body in self.asked if asked == path]
+
+    def reports(self, path: str) -> list[list[list[str]]]:
+        """The reports that were posted to `path`, rows of texts each."""
         return [json.loads(body) for asked, _, body in self.asked if asked == path]
 
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
-from machines_api import machines_api
+from machines_api import Answer, machines_api
 
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import Item, Report
@@ -74,7 +74,8 @@ def test_phases_are_reported_in_order_with_what_they_said() -> None:
     progress = [body for body in bodies if body["event"] == "progress"]
     assert progress[-1]["done"] == progress[-1]["total"] == 1000
     assert len(progress) < 100
-    lines = [line for body in bodies if body["event"] == "log" for line in body["log"]]
+    logs = [body["log"] for body in bodies if body["event"] == "log"]
+    lines = [line for log in logs if isinstance(log, list) for line in log]
     assert lines == ["one", "two"]
 
 
@@ -98,8 +99,10 @@ def test_reports_wait_for_no_network() -> None:
 
 
 @pytest.mark.parametrize("answer", [(200, {"go": False, "why": "deadline"}), (409, {"error": "x"})])
-def test_an_install_that_the_server_ended_stops(answer) -> None:
-    reached = []
+def test_an_install_that_the_server_ended_stops(
+    answer: tuple[int, dict[str, object]],
+) -> None:
+    reached: list[InstallContext] = []
 
     def endless(context: InstallContext) -> None:
         while True:
@@ -120,12 +123,12 @@ def test_a_failed_phase_is_told_with_its_reason_and_ends_the_install() -> None:
     def broken(context: InstallContext) -> None:
         raise EdeployError("disk EDL1 is gone", "Look at the cables.")
 
-    reached = []
+    reached: list[InstallContext] = []
     output = io.BytesIO()
     with machines_api(go) as api:
         reporter = Reporter(server_at(api.url), Console([output]))
         context = context_of(reporter, server_at(api.url))
-        phases = [("bootloader", broken), ("finish", reached.append)]
+        phases: agent.Phases = [("bootloader", broken), ("finish", reached.append)]
         assert not agent.run_phases(context, reporter, phases)
         assert agent.finish_reports(reporter, Console([]))
     body = api.bodies(PHASE)[-1]
@@ -158,7 +161,7 @@ def test_a_reporter_without_a_server_ends_the_work_at_the_end_of_patience() -> N
             reporter.log("x")
 
 
-def orders(*answers: dict[str, object]):
+def orders(*answers: dict[str, object]) -> Answer:
     left = list(answers)
 
     def answer(path: str, body: bytes) -> tuple[int, dict[str, object]]:
@@ -199,7 +202,7 @@ def test_neighbours_heard_meanwhile_are_in_the_next_report() -> None:
     known = agent.Known(HARDWARE, lambda: heard.pop(0))
     with machines_api(orders(order("wait"), order("local"))) as api:
         agent.serve_orders(server_at(api.url), cmdline.parse(""), Console([]), known, 1.0)
-    assert api.bodies("/v1/report") == [HARDWARE.rows(), [*HARDWARE.rows(), list(SWITCH)]]
+    assert api.reports("/v1/report") == [HARDWARE.rows(), [*HARDWARE.rows(), list(SWITCH)]]
 
 
 def test_neighbours_heard_in_an_install_are_told_at_its_end() -> None:
@@ -208,7 +211,7 @@ def test_neighbours_heard_in_an_install_are_told_at_its_end() -> None:
         assert api.asked == []
         known = agent.Known(HARDWARE, lambda: [SWITCH])
         agent.tell_neighbours(server_at(api.url), known, Console([]))
-    assert api.bodies("/v1/install/report") == [[*HARDWARE.rows(), list(SWITCH)]]
+    assert api.reports("/v1/install/report") == [[*HARDWARE.rows(), list(SWITCH)]]
 
 
 def test_a_server_that_does_not_want_neighbours_is_no_failure() -> None:

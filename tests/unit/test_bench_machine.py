@@ -65,7 +65,7 @@ def test_a_kernel_that_tells_nothing_is_one_package_and_one_node(tmp_path: Path)
 
 
 def test_disks_that_are_measured(tmp_path: Path) -> None:
-    files = {}
+    files: dict[str, str] = {}
     for name in ("sda", "sdb", "nvme0n1", "nvme0c0n1", "loop0"):
         files |= block(name, 1 << 21, device__model="D")
     files |= {

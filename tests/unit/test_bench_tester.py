@@ -13,9 +13,9 @@ from machines_api import machines_api
 
 from edeploy.inventory.items import Item, Report
 from edeploy.node import agent, cmdline
-from edeploy.node.bench import cpu, disks, memory, tester
+from edeploy.node.bench import counters, cpu, disks, memory, tester
 from edeploy.node.bench.order import TestOrder
-from edeploy.node.bench.plan import in_order
+from edeploy.node.bench.plan import Plan, in_order
 from edeploy.node.bench.profiles import PROFILES
 from edeploy.node.bench.programs import Bench, StageFailed, Stop, TestStopped
 from edeploy.node.bench.results import MOST_SAMPLES, Ended, Findings, Outcome, Part, Result, thinned
@@ -168,8 +168,8 @@ def test_a_counter_that_rises_in_a_stage_is_told_with_it(tmp_path: Path) -> None
         count.write_text("2\n")
         return Outcome()
 
-    made = tester.Plan((a_stage(work),), ())
-    tester.run_stages(test, made, 1, tester.counters.Health({}))
+    made = Plan((a_stage(work),), ())
+    tester.run_stages(test, made, 1, counters.Health({}))
     assert test.found.errors == ["memory: 2 uncorrected errors (mc0/ue) during cpu/all"]
     assert [vars(change) for change in test.found.counters] == [
         {"name": "edac/mc0/ue", "before": 0, "after": 2, "stage": "cpu/all", "run": 1}
@@ -275,7 +275,7 @@ def test_the_agent_tests_sends_and_asks_again(
 ) -> None:
     measuring_programs(programs)
     monkeypatch.setattr(agent, "Tree", lambda: machine(tmp_path / "m", {}))
-    orders = [
+    orders: list[dict[str, object]] = [
         {"do": "test", "token": "T1", "test": {"profile": "lab"}, "retry_seconds": 1},
         {"do": "local"},
     ]
@@ -284,7 +284,7 @@ def test_the_agent_tests_sends_and_asks_again(
     def answer(path: str, _body: bytes) -> tuple[int, dict[str, object]]:
         seen.append(path)
         if path == "/v1/report":
-            return 200, dict(orders.pop(0))
+            return 200, orders.pop(0)
         return 200, {"go": True} if path == PROGRESS else {}
 
     with machines_api(answer) as api:

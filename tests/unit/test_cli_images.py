@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -38,8 +39,8 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def call(group: object, *words: str | Path) -> Result:
-    return CliRunner().invoke(group, [str(word) for word in words])  # type: ignore[arg-type]
+def call(group: click.Command, *words: str | Path) -> Result:
+    return CliRunner().invoke(group, [str(word) for word in words])
 
 
 def test_role_show_names_the_line_of_each_part(roles: Path) -> None:

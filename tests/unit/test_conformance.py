@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import NotRequired, TypedDict
 
 import pytest
 
@@ -15,13 +16,36 @@ FILE = Path(__file__).parents[3] / "shared" / "reference" / "conformance.json"
 CASES = json.loads(FILE.read_text()) if FILE.exists() else []
 
 
+class MatchCase(TypedDict):
+    specs: list[list[object]]
+    hw: list[list[object]]
+    matched: bool
+    vars: dict[str, str]
+    keys: dict[str, str]
+
+
+class GenerateCase(TypedDict):
+    model: dict[str, object]
+    entries: list[dict[str, object]]
+
+
+class CmdbCase(TypedDict):
+    """With `entry` or with `error`."""
+
+    cmdb: list[dict[str, object]]
+    vars: dict[str, str]
+    keys: dict[str, str]
+    entry: NotRequired[dict[str, object]]
+    error: NotRequired[str]
+
+
 def of(kind: str) -> list[object]:
     missing = pytest.param(None, marks=pytest.mark.skip(reason=f"{FILE} is not there"))
     return [pytest.param(c, id=c["id"]) for c in CASES if c["kind"] == kind] or [missing]
 
 
 @pytest.mark.parametrize("case", of("match"))
-def test_match(case) -> None:  # type: ignore[no-untyped-def]
+def test_match(case: MatchCase) -> None:
     result = match(parse_specs(case["specs"]), parse_report(json.dumps(case["hw"]).encode()))
     assert isinstance(result, Match) == case["matched"]
     if isinstance(result, Match):
@@ -37,13 +61,13 @@ def tuples(value: object) -> object:
 
 
 @pytest.mark.parametrize("case", of("generate"))
-def test_generate(case) -> None:  # type: ignore[no-untyped-def]
+def test_generate(case: GenerateCase) -> None:
     entries = expand(tuples(case["model"]))
     assert json.loads(json.dumps(entries)) == case["entries"]
 
 
 @pytest.mark.parametrize("case", of("cmdb"))
-def test_cmdb(case) -> None:  # type: ignore[no-untyped-def]
+def test_cmdb(case: CmdbCase) -> None:
     variables = case["vars"]
     # What the records would say: the machine with this MAC already holds that entry.
     held = [

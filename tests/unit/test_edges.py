@@ -123,9 +123,9 @@ def test_over_two_edges_in_one_go(store: Store) -> None:
         path = edge_folder(store.root, "web", *(("1.0", "1.1"), ("1.1", "1.2"))[step.pack]) / "pack"
         frames = within(path.read_bytes())
         if step.blob.source:
-            old = path.parent / "old"
-            old.write_bytes(contents[step.blob.source])
-            with open(old, "rb") as source:
+            known = path.parent / "old"
+            known.write_bytes(contents[step.blob.source])
+            with open(known, "rb") as source:
                 contents[step.blob.sha256] = b"".join(pack.restored(step.blob, frames, source))
         else:
             contents[step.blob.sha256] = b"".join(pack.restored(step.blob, frames, None))

@@ -202,7 +202,7 @@ def test_same_keeps_attempts_and_the_number_of_each(site: Site) -> None:
     site.do(conflicts.same, held, first)
     with site.database.read() as session:
         log = views.log(session, first)
-        assert [attempt["number"] for attempt in log["attempts"]] == [1, 2]  # type: ignore[index, attr-defined]
+        assert [attempt["number"] for attempt in log["attempts"]] == [1, 2]  # type: ignore[attr-defined]
         latest = attempts.latest(session, find(session, first))
         assert latest is not None and latest.number == 2
 
@@ -362,7 +362,7 @@ def test_diff(site: Site) -> None:
     site.report(A.but(disks=(A.disks[0], "WD9X")))
     with site.database.read() as session:
         last = hardware.since(session, name, number=None, at=None, everything=False)
-        assert [change["text"] for change in last["changes"]] == ["disk sdb (WD9X) is new"]  # type: ignore[index, attr-defined]
+        assert [change["text"] for change in last["changes"]] == ["disk sdb (WD9X) is new"]  # type: ignore[attr-defined]
         oldest = last["from"]["report"] - 1  # type: ignore[index]
         for asked in ({"number": oldest, "at": None}, {"number": None, "at": 1.0}):
             found = hardware.since(session, name, everything=False, **asked)

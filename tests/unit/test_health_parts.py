@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from health_cases import NOISE, blade, by_node, judge_reports, verdicts
+from health_cases import NOISE, Row, blade, by_node, judge_reports, verdicts
 
 from edeploy.health.groups import Choice
 
@@ -17,7 +17,7 @@ def figures(number: int, memory: float = 30000, **disks: float) -> dict[str, flo
     return {MEMORY: memory * off, **{READ.format(disk): v * off for disk, v in reads.items()}}
 
 
-def rack(size: int = 12, first: int = 0) -> list[list]:
+def rack(size: int = 12, first: int = 0) -> list[list[Row]]:
     return [blade(f"GOOD{n:02}", measured=figures(n)) for n in range(first, size)]
 
 

@@ -45,7 +45,9 @@ def measure(site: Site, parts: Parts, values: Mapping[str, float]) -> str:
         test = testing.latest(session, find(session, answer.machine))
         assert test is not None
         this = last_round(session, test)
-        figures = measured(values, this.first_run, this.runs, this.only["stages"])
+        stages = this.only["stages"]
+        assert isinstance(stages, list)
+        figures = measured(values, this.first_run, this.runs, stages)
         body = json.dumps(figures).encode()
         testing.take_results(session, answer.token, figures, body, RULES, now=site.now)
     return answer.machine

@@ -118,7 +118,7 @@ class TestPlan:
     )
     def test_a_wish_without_sense(self, wish: dict[str, str]) -> None:
         with pytest.raises(BadLayout):
-            Wish("vda", **wish)  # type: ignore[arg-type]
+            Wish("vda", **wish)
 
     @pytest.mark.parametrize("wish", [Wish("vda", swap="8G"), Wish("vda", root="8G")])
     def test_a_wish_larger_than_the_disk(self, wish: Wish) -> None:

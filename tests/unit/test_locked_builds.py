@@ -91,8 +91,8 @@ def written(lock: Lock, recipe: Recipe) -> Lock:
     return read_lock(path)
 
 
-def build(recipe: Recipe, store: Store, lock: Lock, **how: bool) -> None:
-    build_image(recipe, "1", store, Settings(locks={"app": lock}, **how))
+def build(recipe: Recipe, store: Store, lock: Lock, *, offline: bool = False) -> None:
+    build_image(recipe, "1", store, Settings(offline=offline, locks={"app": lock}))
 
 
 def test_a_plan_tells_versions_digests_and_pockets(lock: Lock, repository: Repository) -> None:

@@ -46,8 +46,8 @@ def served(answer: Answer, port: int = 0) -> Iterator[ThreadingHTTPServer]:
         thread.join()
 
 
-def client(server: ThreadingHTTPServer, **options: object) -> Server:
-    return Server(f"http://127.0.0.1:{server.server_port}", **{"retry": QUICK, **options})
+def client(server: ThreadingHTTPServer) -> Server:
+    return Server(f"http://127.0.0.1:{server.server_port}", retry=QUICK)
 
 
 def send(handler: BaseHTTPRequestHandler, code: int, body: bytes = b"{}", **headers: str) -> None:

@@ -1,6 +1,7 @@
 """`edeploy specs replay`: who would get what, against a record in a file or a server's."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -101,12 +102,8 @@ def test_recorded_machines_lose_nothing_to_new_ones(house: House) -> None:
 
 def test_a_machine_is_known_by_its_marks(house: House) -> None:
     recorded = kept(replayed(house, [], 1))
-    renamed = [Recorded("old-name", recorded[0].marks, *_rest(recorded[0]))]
+    renamed = [replace(recorded[0], name="old-name")]
     assert changes(replayed(house, renamed, 1)) == {"old-name": "same"}
-
-
-def _rest(one: Recorded) -> tuple[str | None, dict[str, object], object]:
-    return one.profile, one.vars, one.holds
 
 
 def test_two_machines_recorded_with_one_entry(house: House) -> None:

@@ -76,10 +76,16 @@ def test_newer_packages_are_newer_for_systemd(tree: Path) -> None:
         assert (tree / name).stat().st_mtime == EPOCH + 9
 
 
+def compiled_of(source: Path) -> Path:
+    made = py_compile.compile(str(source), invalidation_mode=TIMESTAMP, doraise=True)
+    assert made is not None
+    return Path(made)
+
+
 def test_python_still_runs_what_was_compiled(tree: Path) -> None:
     source = tree / "usr/module.py"
     source.write_text("x = 1\n")
-    compiled = Path(py_compile.compile(str(source), invalidation_mode=TIMESTAMP, doraise=True))
+    compiled = compiled_of(source)
     by_content = tree / "usr/other.py"
     by_content.write_text("x = 2\n")
     py_compile.compile(str(by_content), invalidation_mode=CHECKED_HASH, doraise=True)
@@ -99,7 +105,7 @@ def test_compiled_files_of_a_package_keep_their_sources_time(tree: Path) -> None
     source = tree / "usr/module.py"
     source.write_text("x = 1\n")
     os.utime(source, (EPOCH - 7, EPOCH - 7))
-    compiled = Path(py_compile.compile(str(source), invalidation_mode=TIMESTAMP, doraise=True))
+    compiled = compiled_of(source)
     os.utime(compiled, (EPOCH - 7, EPOCH - 7))
     content = compiled.read_bytes()
     seal(tree, EPOCH)

@@ -56,7 +56,7 @@ def test_the_signer_is_named(desk: Desk) -> None:
 
 def test_ssh_keygen_itself_agrees(desk: Desk) -> None:
     desk.signed()
-    words = ["ssh-keygen", "-Y", "verify", "-f", desk.signers, "-I", "release@example"]
+    words = ["ssh-keygen", "-Y", "verify", "-f", str(desk.signers), "-I", "release@example"]
     done = run([*words, "-n", "edeploy-image", "-s", desk.folder / "m.sig"], stdin=TEXT.decode())
     assert "Good" in done.out
 
