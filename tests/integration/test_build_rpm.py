@@ -84,6 +84,8 @@ class Repository:
     def _run(self, *words: str) -> None:
         env = {**os.environ, "GNUPGHOME": str(self._home), "HOME": str(self._home)}
         done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
+        # The agent that gpg started would outlive the test.
+        subprocess.run(["gpgconf", "--kill", "all"], env=env, check=True)
         assert done.returncode == 0, f"{words}: {done.stdout} {done.stderr}"
 
 

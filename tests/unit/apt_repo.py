@@ -85,3 +85,5 @@ class Repository:
             check=True,
             capture_output=True,
         )
+        # The agent that gpg started would outlive the test.
+        subprocess.run(["gpgconf", "--homedir", self._home, "--kill", "all"], check=True)
