@@ -1,11 +1,11 @@
 """Tested machines live any life: nobody is installed untested, and no test is left behind."""
 
-import functools
 import json
 import shutil
 import tempfile
 from pathlib import Path
 
+from blank import empty_records
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -33,14 +33,6 @@ QUOTA = 2
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
 NUMBERS = st.integers(1, 3)
 DISKS = st.sampled_from([(), ("SPARE7X",)])
-
-
-@functools.cache
-def empty_records() -> Path:
-    """A file with all tables: migrations take longer than what is tested."""
-    path = Path(tempfile.mkdtemp(prefix="edeploy-gate-")) / "db"
-    Database(path).close()
-    return path
 
 
 def profiles(folder: Path) -> tuple[Profile, ...]:

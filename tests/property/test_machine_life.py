@@ -1,6 +1,5 @@
 """Machines live any life: no order of events leases twice, or writes out of turn."""
 
-import functools
 import json
 import shutil
 import tempfile
@@ -9,6 +8,7 @@ from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
+from blank import empty_records
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
@@ -53,14 +53,6 @@ def profiles(folder: Path) -> Profiles:
 
 def entry(hostname: str, address: str) -> dict[str, object]:
     return {"hostname": hostname, "ip": address, "gateway": "10.0.0.254"}
-
-
-@functools.cache
-def empty_records() -> Path:
-    """A file with all tables: migrations take longer than what is tested."""
-    path = Path(tempfile.mkdtemp(prefix="edeploy-life-")) / "db"
-    Database(path).close()
-    return path
 
 
 def report(number: int) -> Report:
