@@ -321,6 +321,23 @@ class TestConfigure:
             configure(context)
         assert device(loop).startswith(b"somebody's data\0")
 
+    def test_udev_cannot_read_the_table_again_before_the_mount(
+        self,
+        context: InstallContext,
+        loop: str,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        # What udev does when a disk that was written is closed: every partition goes and comes.
+        real = shutil.which("mount")
+        fake = tmp_path / "bin/mount"
+        fake.parent.mkdir()
+        fake.write_text(f'#!/bin/sh\nflock -n {loop} partx --delete {loop}\nexec {real} "$@"\n')
+        fake.chmod(0o755)
+        monkeypatch.setenv("PATH", f"{fake.parent}:{os.environ['PATH']}")
+        configure(context)
+        assert below(context.root)[0].source == f"{loop}p2"
+
     def test_a_disk_in_use_is_refused(
         self, context: InstallContext, desk: Desk, loop: str, tmp_path: Path
     ) -> None:

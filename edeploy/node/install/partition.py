@@ -34,8 +34,8 @@ def carry_out(plan: Plan, root: Path, log: Callable[[str], None]) -> None:
         _make_known(plan)
         for step in format_steps(plan):
             _do(step, log)
-    root.mkdir(parents=True, exist_ok=True)
-    _do(Step(tuple(mount_words(plan, root))), log)
+        root.mkdir(parents=True, exist_ok=True)
+        _do(Step(tuple(mount_words(plan, root))), log)
 
 
 def _make_known(plan: Plan) -> None:
@@ -53,8 +53,10 @@ def _do(step: Step, log: Callable[[str], None]) -> None:
 
 @contextlib.contextmanager
 def _locked(disk: Disk) -> Iterator[None]:
-    """udev leaves a disk alone while somebody has this lock; else it opens partitions just when
-    the table is read again, and the kernel refuses that."""
+    """udev leaves a disk alone while somebody has this lock. Without it, udev opens partitions just
+    when the table is read again, and the kernel refuses that; and once a disk was written and
+    closed, udev has its table read again, by which every partition is gone for a moment, unless
+    one of them is mounted by then."""
     try:
         handle = os.open(disk.path, os.O_RDWR | os.O_CLOEXEC)
     except OSError as error:
