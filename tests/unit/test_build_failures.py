@@ -11,6 +11,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import FileIO
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -90,6 +91,12 @@ def assert_nothing_half_made(store: Store) -> None:
     assert list(store.root.glob("install/*/.app.building*")) == []
     assert [path for path in store.root.glob("layers/*") if path.is_dir()] == []
     assert str(store.root) not in Path("/proc/self/mounts").read_text()
+
+
+def assert_nobody_writes_to(lines: FileIO) -> None:
+    """A fifo ends when the last process that holds it has ended."""
+    assert select.select([lines], [], [], 30)[0]
+    assert lines.read(1) == b""
 
 
 def test_a_package_that_does_not_exist(
@@ -274,7 +281,7 @@ def test_a_builder_that_is_ended_leaves_nothing_running(
     failing(
         fake,
         f"for word; do case $word in */bench/tree) {mount};; esac; done\n"
-        f"sleep 1000 & echo started > {ready}; wait",
+        f"exec 9> {ready}; sleep 1000 & echo started >&9; wait",
     )
     program = (
         "from pathlib import Path; from edeploy.images.build.image import build_image;"
@@ -286,14 +293,11 @@ def test_a_builder_that_is_ended_leaves_nothing_running(
         f" Store(Path('{store.root}')), Settings({settings.mirrors!r}))"
     )
     builder = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
-    assert ready.read_text() == "started\n"
-    (sleeper,) = _running(b"sleep\x001000", under=builder.pid)
-    handle = os.pidfd_open(sleeper)
-    builder.send_signal(ended_by)
-    builder.wait()
-    # The kernel ends what was started; the pidfd becomes readable then.
-    assert select.select([handle], [], [], 30)[0]
-    os.close(handle)
+    with open(ready, "rb", buffering=0) as lines:
+        assert lines.readline() == b"started\n"
+        builder.send_signal(ended_by)
+        builder.wait()
+        assert_nobody_writes_to(lines)
     left = list(store.root.glob("layers/.*.making"))
     assert bool(left) == (ended_by == signal.SIGKILL)
     assert store.images() == []
@@ -321,7 +325,7 @@ def test_a_command_that_is_ended_cleans_up(
     (roles / "other/role.yaml").write_text("suite: bookworm\npackages:\n  - hello\n")
     ready = tmp_path / "ready"
     os.mkfifo(ready)
-    failing(fake, f"sleep 1000 & echo started > {ready}; wait")
+    failing(fake, f"exec 9> {ready}; sleep 1000 & echo started >&9; wait")
     program = "from edeploy.cli.main import main; main()"
     builder = subprocess.Popen(
         [
@@ -331,17 +335,13 @@ def test_a_command_that_is_ended_cleans_up(
         ],
         stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True,
     )  # fmt: skip
-    # Open for writing as well: it does not end between two that write.
-    with os.fdopen(os.open(ready, os.O_RDWR)) as lines:
-        assert [lines.readline() for _ in range(jobs)] == ["started\n"] * jobs
-    handles = [os.pidfd_open(pid) for pid in _running(b"sleep\x001000", under=builder.pid)]
-    builder.send_signal(ended_by)
-    _, said = builder.communicate()
-    assert builder.returncode == 128 + ended_by
+    with open(ready, "rb", buffering=0) as lines:
+        assert [lines.readline() for _ in range(jobs)] == [b"started\n"] * jobs
+        builder.send_signal(ended_by)
+        _, said = builder.communicate()
+        assert builder.returncode == 128 + ended_by
+        assert_nobody_writes_to(lines)
     assert said.splitlines()[-1] == ("terminated" if ended_by == signal.SIGTERM else "interrupted")
-    for handle in handles:
-        assert select.select([handle], [], [], 30)[0]
-        os.close(handle)
     assert_nothing_half_made(store)
     assert list(store.root.glob("layers/.*.making")) == []
 
@@ -367,23 +367,3 @@ def test_secrets_of_the_network_stay_out_of_arguments_and_store(
         if path.is_file() and b"pw4711" in path.read_bytes():
             # apt reads it there, and nobody else can.
             assert path.stat().st_mode & 0o077 == 0, path
-
-
-def _running(command: bytes, *, under: int) -> list[int]:
-    """The processes with this command line that descend from process `under`."""
-    parents: dict[int, int] = {}
-    found: list[int] = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            stat = (folder / "stat").read_text()
-            line = (folder / "cmdline").read_bytes()
-        except OSError:
-            continue
-        parents[int(folder.name)] = int(stat.rpartition(")")[2].split()[1])
-        if line.rstrip(b"\0") == command:
-            found.append(int(folder.name))
-
-    def descends(pid: int) -> bool:
-        return pid == under or (pid in parents and descends(parents[pid]))
-
-    return [pid for pid in found if descends(pid)]
