@@ -17,7 +17,6 @@ MODULES = (
     "names.py",
     "run.py",
     "atomic.py",
-    "names.py",
     "inventory/**/*.py",
     "images/__init__.py",
     "images/manifest.py",

@@ -119,6 +119,12 @@ def publish(store: Store, version: str, content: dict[str, bytes]) -> None:
     (image.tree / "etc/passwd").chmod(0o644)
     for path in (image.tree, *image.tree.rglob("*")):
         os.utime(path, ns=(10**18, 10**18), follow_symlinks=False)
+    enter(store, version)
+
+
+def enter(store: Store, version: str) -> None:
+    """Make an image of the tree that lies at the place of this version of `web`."""
+    image = store.place("web", version)
     text = manifest.dump(trees.scan(image.tree, workers=1), str(image))
     image.manifest.write_bytes(text)
     image.packages.write_text(f"web\t{version}\tall\n")
