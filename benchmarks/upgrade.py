@@ -343,6 +343,7 @@ def show(rows: dict[str, Cost]) -> None:
 WAYS: dict[str, Callable[[Path, End, End], Cost]] = {
     "edeploy, pack": by_pack,
     "edeploy, rsync": by_seeded_rsync,
+    "edeploy, rsync, nothing new": lambda work, _, new: by_seeded_rsync(work, new, new),
     "rsync": by_rsync,
     "rsync -z (zstd)": lambda work, old, new: by_rsync(
         work, old, new, "-z", "--compress-choice=zstd"
