@@ -2,10 +2,18 @@
 
 import gzip
 import hashlib
+import os
+import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
+import pytest
+
+NEEDED = pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("apt-config") or not shutil.which("gpg"),
+    reason="builds need root, apt and gpg",
+)
 SUITES = ("bookworm", "bookworm-updates", "bookworm-security")
 COMPONENTS = ("main", "non-free-firmware")
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from io import FileIO
@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
-from apt_repo import Repository
+from apt_repo import NEEDED, Repository
 
 from edeploy import timeouts
 from edeploy.errors import EdeployError
@@ -24,57 +24,17 @@ from edeploy.images.build.image import build_image
 from edeploy.images.build.line import Settings
 from edeploy.images.packages.apt import NoAnswer, NoSuchPackage
 from edeploy.images.packages.debian import Mirrors
-from edeploy.images.recipe import Recipe, load_recipe
+from edeploy.images.recipe import Recipe
 from edeploy.images.store import Store
 from edeploy.run import ProgramFailed, ProgramMissing
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("apt-config") or not shutil.which("gpg"),
-    reason="builds need root, apt and gpg",
-)
-
-
-@pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
-    folder = tmp_path / "roles/app"
-    folder.mkdir(parents=True)
-    (folder / "role.yaml").write_text("suite: bookworm\npackages:\n  - hello\n  - other-one\n")
-    return load_recipe(tmp_path / "roles", "app")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    return Repository(tmp_path_factory.mktemp("repo"))
-
-
-@pytest.fixture
-def repository(made: Repository) -> Repository:
-    made.publish({"hello": "1.0", "other-one": "2.0", "apt": "3.0"})
-    return made
+pytestmark = NEEDED
+pytest_plugins = ["building"]
 
 
 @pytest.fixture
 def settings(repository: Repository) -> Settings:
     return Settings(Mirrors(repository.url, repository.url, str(repository.key)))
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
-@pytest.fixture
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The fake mmdebstrap: a shell script; its last argument but sources is the tree."""
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-    path = tmp_path / "bin/mmdebstrap"
-    path.touch(mode=0o755)
-    return path
-
-
-def failing(fake: Path, body: str) -> None:
-    fake.write_text(f"#!/bin/sh\n{body}\n")
 
 
 def shown(store: Store) -> list[str]:
@@ -200,9 +160,9 @@ def test_an_index_that_nobody_signed(
 
 
 def test_the_last_lines_of_a_failure(
-    recipe: Recipe, store: Store, settings: Settings, fake: Path
+    recipe: Recipe, store: Store, settings: Settings, mmdebstrap: Callable[[str], None]
 ) -> None:
-    failing(fake, "seq 1 50; echo 'E: the mirror is gone'; exit 25")
+    mmdebstrap("seq 1 50; echo 'E: the mirror is gone'; exit 25")
     with pytest.raises(ProgramFailed) as error:
         build_image(recipe, "1", store, settings)
     assert "exit status 25" in str(error.value)
@@ -212,8 +172,10 @@ def test_the_last_lines_of_a_failure(
     assert "E: the mirror is gone\n" in (store.root / "install/1/app-1.failed-log").read_text()
 
 
-def test_a_full_store(recipe: Recipe, store: Store, settings: Settings, fake: Path) -> None:
-    failing(fake, "echo 'E: write error: No space left on device'; exit 25")
+def test_a_full_store(
+    recipe: Recipe, store: Store, settings: Settings, mmdebstrap: Callable[[str], None]
+) -> None:
+    mmdebstrap("echo 'E: write error: No space left on device'; exit 25")
     with pytest.raises(EdeployError, match="the store is full"):
         build_image(recipe, "1", store, settings)
     assert_nothing_but_the_log(store)
@@ -271,15 +233,14 @@ def test_a_builder_that_is_ended_leaves_nothing_running(
     recipe: Recipe,
     store: Store,
     settings: Settings,
-    fake: Path,
+    mmdebstrap: Callable[[str], None],
     tmp_path: Path,
     ended_by: signal.Signals,
 ) -> None:
     ready = tmp_path / "ready"
     os.mkfifo(ready)
     mount = 'mkdir -p "$word/mnt" && mount -t tmpfs none "$word/mnt"'
-    failing(
-        fake,
+    mmdebstrap(
         f"for word; do case $word in */bench/tree) {mount};; esac; done\n"
         f"exec 9> {ready}; sleep 1000 & echo started >&9; wait",
     )
@@ -302,7 +263,7 @@ def test_a_builder_that_is_ended_leaves_nothing_running(
     assert bool(left) == (ended_by == signal.SIGKILL)
     assert store.images() == []
     assert str(store.root) not in Path("/proc/self/mounts").read_text()
-    failing(fake, "exit 3")
+    mmdebstrap("exit 3")
     with pytest.raises(ProgramFailed):
         build_image(recipe, "1", store, settings)
     assert_nothing_but_the_log(store)
@@ -315,7 +276,7 @@ def test_a_command_that_is_ended_cleans_up(
     recipe: Recipe,
     store: Store,
     repository: Repository,
-    fake: Path,
+    mmdebstrap: Callable[[str], None],
     tmp_path: Path,
     ended_by: signal.Signals,
     jobs: int,
@@ -325,7 +286,7 @@ def test_a_command_that_is_ended_cleans_up(
     (roles / "other/role.yaml").write_text("suite: bookworm\npackages:\n  - hello\n")
     ready = tmp_path / "ready"
     os.mkfifo(ready)
-    failing(fake, f"exec 9> {ready}; sleep 1000 & echo started >&9; wait")
+    mmdebstrap(f"exec 9> {ready}; sleep 1000 & echo started >&9; wait")
     program = "from edeploy.cli.main import main; main()"
     builder = subprocess.Popen(
         [
@@ -350,7 +311,7 @@ def test_secrets_of_the_network_stay_out_of_arguments_and_store(
     recipe: Recipe,
     store: Store,
     settings: Settings,
-    fake: Path,
+    mmdebstrap: Callable[[str], None],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -358,7 +319,7 @@ def test_secrets_of_the_network_stay_out_of_arguments_and_store(
     apt_conf.write_text('Acquire::http::Proxy "http://user:pw4711@proxy.example:3128";\n')
     monkeypatch.setenv("APT_CONFIG", str(apt_conf))
     words = tmp_path / "words"
-    failing(fake, f'printf "%s\\n" "$@" > {words}; env >> {words}; exit 1')
+    mmdebstrap(f'printf "%s\\n" "$@" > {words}; env >> {words}; exit 1')
     with pytest.raises(ProgramFailed):
         build_image(recipe, "1", store, settings)
     assert "pw4711" not in words.read_text()

@@ -10,7 +10,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from apt_repo import Repository
+from apt_repo import NEEDED, Repository
 
 from edeploy.images.build.image import build_image
 from edeploy.images.build.line import Settings
@@ -20,10 +20,7 @@ from edeploy.images.recipe import load_recipe
 from edeploy.images.store import Store
 from edeploy.run import ProgramFailed
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("apt-config") or not shutil.which("gpg"),
-    reason="builds need root, apt and gpg",
-)
+pytestmark = NEEDED
 
 CANARY = "s3cret-canary-7261"
 ENTRY = base64.b64encode(f"builder:{CANARY}".encode()).decode()

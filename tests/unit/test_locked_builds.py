@@ -1,12 +1,11 @@
 """Locked builds that fail: one clear message each. mmdebstrap is a fake in PATH."""
 
-import os
-import shutil
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from apt_repo import Repository
+from apt_repo import NEEDED, Repository
 from click.testing import CliRunner
 
 from edeploy.cli.image import command
@@ -23,47 +22,16 @@ from edeploy.images.recipe_file import Family
 from edeploy.images.store import Store
 from edeploy.run import ProgramFailed
 
-pytestmark = pytest.mark.skipif(
-    os.geteuid() != 0 or not shutil.which("apt-config") or not shutil.which("gpg"),
-    reason="builds need root, apt and gpg",
-)
+pytestmark = NEEDED
+pytest_plugins = ["building"]
 
 REQUEST = ("hello", "other-one")
 
 
-@pytest.fixture
-def recipe(tmp_path: Path) -> Recipe:
-    folder = tmp_path / "roles/app"
-    folder.mkdir(parents=True)
-    (folder / "role.yaml").write_text("suite: bookworm\npackages:\n  - hello\n  - other-one\n")
-    return load_recipe(tmp_path / "roles", "app")
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Repository:
-    return Repository(tmp_path_factory.mktemp("repo"))
-
-
-@pytest.fixture
-def repository(made: Repository) -> Repository:
-    made.publish({"hello": "1.0", "other-one": "2.0", "apt": "3.0"})
-    return made
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
-
-
 @pytest.fixture(autouse=True)
-def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """mmdebstrap, which is only reached when the packages are as locked."""
-    (tmp_path / "bin").mkdir()
-    monkeypatch.setenv("PATH", f"{tmp_path}/bin:{os.environ['PATH']}")
-    path = tmp_path / "bin/mmdebstrap"
-    path.write_text("#!/bin/sh\nexit 25\n")
-    path.chmod(0o755)
-    return path
+def ends(mmdebstrap: Callable[[str], None]) -> None:
+    """mmdebstrap is only reached when the packages are as locked."""
+    mmdebstrap("exit 25")
 
 
 @pytest.fixture
