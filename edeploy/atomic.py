@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 
@@ -29,11 +31,14 @@ def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
 
 def sync_folder(folder: Path) -> None:
     """Make the names in `folder` (what was created, renamed or removed there) last."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
+    with _opened(folder, os.O_DIRECTORY) as handle:
         os.fsync(handle)
-    finally:
-        os.close(handle)
+
+
+def sync_content(path: Path) -> None:
+    """Have all that was written to a file or device on the disk. Raises OSError."""
+    with _opened(path) as handle:
+        os.fsync(handle)
 
 
 def sync_file_system(folder: Path) -> None:
@@ -41,11 +46,17 @@ def sync_file_system(folder: Path) -> None:
     # Here and not above: the agent's first line does not wait for it.
     import ctypes
 
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
+    with _opened(folder, os.O_DIRECTORY) as handle:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.syncfs(handle) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), str(folder))
+
+
+@contextmanager
+def _opened(path: Path, flags: int = 0) -> Iterator[int]:
+    handle = os.open(path, os.O_RDONLY | flags)
+    try:
+        yield handle
     finally:
         os.close(handle)

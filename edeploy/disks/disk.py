@@ -151,8 +151,7 @@ def _convert(raw: Path, target: Path, kind: Format) -> None:
 
 
 def _show(draft: Path, output: Path) -> None:
-    with open(draft, "rb") as stream:
-        os.fsync(stream.fileno())
+    atomic.sync_content(draft)
     draft.chmod(0o644)
     draft.rename(output)
     atomic.sync_folder(output.parent)

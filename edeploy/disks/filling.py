@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-import os
 import sys
 import tempfile
 import uuid
@@ -169,20 +168,11 @@ def _put_on_esp(device: str, loader: Path) -> None:
     run(["mmd", "-i", device, *above], env=env, timeout=timeouts.FIRMWARE)
     words = ["mcopy", "-i", device, str(loader), f"::/{folder}/{name}"]
     run(words, env=env, timeout=timeouts.FIRMWARE)
-    fsync_device(device)
+    atomic.sync_content(Path(device))
 
 
 def _folders(names: Sequence[str]) -> list[str]:
     return ["/".join(names[: count + 1]) for count in range(len(names))]
-
-
-def fsync_device(device: str) -> None:
-    """Have what programs wrote to a device on it. Raises OSError."""
-    handle = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _parsed(text: str) -> Order:

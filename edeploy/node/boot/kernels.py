@@ -109,5 +109,4 @@ def _bring(source: Path, target: Path) -> None:
         if error.errno not in (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK):
             raise
         shutil.copyfile(source, target)
-        with open(target, "rb") as stream:
-            os.fsync(stream.fileno())
+        atomic.sync_content(target)
