@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from role_folders import write_debian_role, write_role
 
 from edeploy.errors import EdeployError
 from edeploy.images import archive, manifest
@@ -56,16 +57,10 @@ cat /run/edeploy/extra
 @pytest.fixture(scope="module")
 def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("roles")
-    overlay = Path(__file__).parents[2] / "roles/base/files/etc"
-    (folder / "tiny/files/etc").mkdir(parents=True)
-    for name in ("apt", "dpkg"):
-        shutil.copytree(overlay / name, folder / "tiny/files/etc" / name)
+    write_debian_role(folder / "tiny", RECIPE, SCRIPT)
     (folder / "tiny/files/etc/motd").write_text("from the overlay\n")
     (folder / "tiny/files/etc/motd-link").symlink_to("motd")
-    (folder / "tiny/role.yaml").write_text(RECIPE)
     (folder / "tiny/extra").write_text("beside the script\n")
-    (folder / "tiny/script").write_text(SCRIPT)
-    (folder / "tiny/script").chmod(0o755)
     return folder
 
 
@@ -204,12 +199,11 @@ variables: {GREETING: child}
 def test_a_child_is_layers_over_its_parents_and_shares_its_files(
     image: Image, roles: Path, store: Store
 ) -> None:
-    (roles / "child").mkdir()
-    (roles / "child/role.yaml").write_text(CHILD)
-    (roles / "child/script").write_text(
-        "#!/bin/sh\nset -eu\n[ $ROLE = child ]\necho more >> /srv/greeting\nrm /srv/old\n"
+    write_role(
+        roles / "child",
+        CHILD,
+        "#!/bin/sh\nset -eu\n[ $ROLE = child ]\necho more >> /srv/greeting\nrm /srv/old\n",
     )
-    (roles / "child/script").chmod(0o755)
     child = build_image(load_recipe(roles, "child"), "1.0.0", store)
     assert child.record().layers[:2] == image.record().layers
     assert verify_image(child) == [] == verify_image(image)
@@ -263,12 +257,9 @@ def test_built_again_it_is_the_same_to_the_bit(image: Image, roles: Path, store:
 
 
 def test_side_by_side(image: Image, roles: Path, store: Store) -> None:
-    for name in ("left", "right", "bad"):
-        (roles / name).mkdir()
-        (roles / name / "role.yaml").write_text("from: tiny\n")
-        (roles / name / "script").write_text(f"#!/bin/sh\necho {name} > /srv/{name}\n")
-        (roles / name / "script").chmod(0o755)
-    (roles / "bad/script").write_text("#!/bin/sh\necho so sorry\nexit 1\n")
+    for name in ("left", "right"):
+        write_role(roles / name, "from: tiny\n", f"#!/bin/sh\necho {name} > /srv/{name}\n")
+    write_role(roles / "bad", "from: tiny\n", "#!/bin/sh\necho so sorry\nexit 1\n")
     recipes = [load_recipe(roles, name) for name in ("left", "bad", "right")]
     left, bad, right = build_images(recipes, "1", store, jobs=3)
     assert isinstance(left, Image) and isinstance(right, Image)

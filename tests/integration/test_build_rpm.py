@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from role_folders import write_role
 
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import build_image
@@ -131,10 +132,11 @@ def roles(tmp_path_factory: pytest.TempPathFactory, repository: Repository) -> P
         "family: rpm\nsuite: '9'\npackages:\n- ground\nrepositories:\n"
         f"- {{url: 'file://{repository.folder}', key: key.asc}}\n"
     )
-    (folder / "app").mkdir()
-    (folder / "app/role.yaml").write_text("from: el\npackages:\n- tool\n")
-    (folder / "app/script").write_text("#!/bin/sh\ncat /usr/share/tool/data > /etc/said\n")
-    (folder / "app/script").chmod(0o755)
+    write_role(
+        folder / "app",
+        "from: el\npackages:\n- tool\n",
+        "#!/bin/sh\ncat /usr/share/tool/data > /etc/said\n",
+    )
     return folder
 
 

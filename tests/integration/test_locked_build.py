@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from role_folders import write_debian_role, write_role
 
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import build_image, lock_role
@@ -38,23 +39,18 @@ OTHER = {"TZ": "Pacific/Kiritimati", "HOME": "/nonexistent", "LANG": "tr_TR.UTF-
 @pytest.fixture(scope="module")
 def roles(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("roles")
-    overlay = Path(__file__).parents[2] / "roles/base/files/etc"
-    (folder / "small/files/etc").mkdir(parents=True)
-    for name in ("apt", "dpkg"):
-        shutil.copytree(overlay / name, folder / "small/files/etc" / name)
-    (folder / "small/role.yaml").write_text("packages: [acl, adduser, openssl, usr-is-merged]\n")
-    (folder / "small/script").write_text(
+    write_debian_role(
+        folder / "small",
+        "packages: [acl, adduser, openssl, usr-is-merged]\n",
         "#!/bin/sh\nset -eu\nadduser --system --group keeper\n"
         'echo "$ROLE of $(date -u -d "@$SOURCE_DATE_EPOCH" +%Y)" > /etc/said\n'
-        "chown keeper: /etc/said\ncat /run/edeploy/role.yaml\n"
+        "chown keeper: /etc/said\ncat /run/edeploy/role.yaml\n",
     )
-    (folder / "small/script").chmod(0o755)
-    (folder / "odd").mkdir()
-    (folder / "odd/role.yaml").write_text("from: small\n")
-    (folder / "odd/script").write_text(
-        '#!/bin/sh\nset -eu\necho "made on $(uname -n) by nobody" > /etc/made\n'
+    write_role(
+        folder / "odd",
+        "from: small\n",
+        '#!/bin/sh\nset -eu\necho "made on $(uname -n) by nobody" > /etc/made\n',
     )
-    (folder / "odd/script").chmod(0o755)
     return folder
 
 
@@ -154,10 +150,7 @@ def test_the_day_of_the_build_is_nowhere(image: Image) -> None:
 
 
 def test_a_script_that_removes_a_package(image: Image, roles: Path, store: Store) -> None:
-    (roles / "sneaky").mkdir()
-    (roles / "sneaky/role.yaml").write_text("from: small\n")
-    (roles / "sneaky/script").write_text("#!/bin/sh\ndpkg --purge acl\n")
-    (roles / "sneaky/script").chmod(0o755)
+    write_role(roles / "sneaky", "from: small\n", "#!/bin/sh\ndpkg --purge acl\n")
     recipe = load_recipe(roles, "sneaky")
     with pytest.raises(EdeployError, match=r"sneaky: has other packages .* acl is not there"):
         lock_role(recipe, store)
