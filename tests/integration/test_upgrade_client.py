@@ -3,21 +3,19 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 from test_upgrade_stage import VERSIONS, publish, serve
 
-from edeploy.errors import EdeployError
 from edeploy.images.edges.make import Wishes, make_edge
 from edeploy.images.store import Store
 from edeploy.node.boot import Loader
 from edeploy.node.upgrade.drift import STATE, Cause, drift
 from edeploy.node.upgrade.here import AnotherUpgrade, Here, alone, here, manifest_of_running
-from edeploy.node.upgrade.live.live import rollback_live, upgrade_live
 from edeploy.node.upgrade.preview import preview
 from edeploy.node.upgrade.settle import confirmed, went_back
 from edeploy.node.upgrade.stage import versions
@@ -103,23 +101,30 @@ class Machine:
         path.write_text(text)
 
 
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    store = Store(tmp_path / "store")
-    for version, content in VERSIONS.items():
-        publish(store, version, content)
+@contextmanager
+def installed(folder: Path, version: str) -> Iterator[Machine]:
+    """A machine that was installed as this version, and a server that has others."""
+    store = Store(folder / "store")
+    for each, content in VERSIONS.items():
+        publish(store, each, content)
     extra = {**VERSIONS["1.1"], "usr/bin/tool": b"1.2\n", "var/lib/new/file": b"new"}
     publish(store, "1.2", extra)
-    root = tmp_path / "machine"
-    subprocess.run(["cp", "-a", store.image("web", "1.0").tree, root], check=True)
-    server = serve(store, tmp_path)
+    root = folder / "machine"
+    subprocess.run(["cp", "-a", store.image("web", version).tree, root], check=True)
+    server = serve(store, folder)
     made = Machine(root, store, server.url)
-    made.node("1.0")
+    made.node(version)
     made.write("proc/cmdline", "quiet")
     try:
         yield made
     finally:
         server.stop()
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    with installed(tmp_path, "1.0") as found:
+        yield found
 
 
 def test_from_an_installed_root_to_two_versions_and_back(machine: Machine) -> None:
@@ -257,108 +262,3 @@ def test_verify_tells_drift_by_cause(machine: Machine) -> None:
     }
     ours = {item.path for item in found if item.ours}
     assert {"etc/app.conf", "usr/share/extra"} <= ours
-
-
-HOOK = "#!/bin/sh\necho $EDEPLOY_FROM to $EDEPLOY_TO >> {log}\nexit {code}\n"
-
-
-def live_edge(machine: Machine, old: str = "1.1", new: str = "1.2", code: int = 0) -> Path:
-    """An edge without a kernel, with hooks; where they write."""
-    log = machine.store.root.parent / "hooks.log"
-    hooks = {}
-    for name in ("pre", "post"):
-        hooks[name] = machine.store.root.parent / name
-        hooks[name].write_text(HOOK.format(log=log, code=code if name == "post" else 0))
-    exclude = machine.store.root.parent / "exclude"
-    exclude.write_text("/var/lib/app/\n/etc/edeploy/\n/etc/app.conf\n/proc/\n")
-    wishes = Wishes(exclude=exclude, pre=hooks["pre"], post=hooks["post"])
-    make_edge(machine.store, "web", old, new, wishes)
-    return log
-
-
-@pytest.fixture
-def at_1_1(machine: Machine) -> Machine:
-    """A machine that was installed as 1.1."""
-    subprocess.run(["rm", "-r", machine.root], check=True)
-    subprocess.run(["cp", "-a", machine.store.image("web", "1.1").tree, machine.root], check=True)
-    machine.node("1.1")
-    machine.write("proc/cmdline", "quiet")
-    machine.write("var/lib/app/data", "rows")
-    machine.write("etc/app.conf", "mine")
-    return machine
-
-
-def is_exactly(machine: Machine, version: str) -> bool:
-    data = machine.store.image("web", version).manifest.read_bytes()
-    own = ("etc/app.conf", "var/", "proc", "edeploy", "etc/edeploy")
-    return not [
-        item
-        for item in drift(machine.root, data, without={b"edeploy"})
-        if not item.path.startswith(own)
-    ]
-
-
-class TestLive:
-    """Without a boot."""
-
-    def test_there_and_back(self, at_1_1: Machine) -> None:
-        log = live_edge(at_1_1, code=100)
-        done = upgrade_live(at_1_1.here(), "1.2", at_1_1)
-        assert (done.version, done.reboot) == ("1.2", True)
-        assert log.read_text() == "1.1 to 1.2\n1.1 to 1.2\n"
-        assert is_exactly(at_1_1, "1.2") and at_1_1.here().node.version == "1.2"
-        assert (at_1_1.root / "var/lib/app/data").read_text() == "rows"
-        assert (at_1_1.root / "var/lib/new/file").read_text() == "new"
-        assert (at_1_1.root / "etc/app.conf").read_text() == "mine"
-        assert "web is 1.1 again" in rollback_live(at_1_1.here())
-        assert is_exactly(at_1_1, "1.1") and at_1_1.here().node.version == "1.1"
-        assert not (at_1_1.root / "var/lib/new").exists()
-        with pytest.raises(NotNow, match="no live upgrade"):
-            rollback_live(at_1_1.here())
-
-    def test_a_kernel_needs_a_boot(self, machine: Machine) -> None:
-        (machine.store.image("web", "1.0").tree / "x").touch()
-        publish(machine.store, "2.0", {**VERSIONS["1.1"], "boot/vmlinuz-6": b"kernel"})
-        make_edge(machine.store, "web", "1.1", "2.0", Wishes())
-        machine.node("1.1")
-        with pytest.raises(NotNow, match="needs a boot: the kernel"):
-            upgrade_live(machine.here(), "2.0", machine)
-
-    def test_a_hook_that_fails(self, at_1_1: Machine) -> None:
-        live_edge(at_1_1, code=3)
-        with pytest.raises(EdeployError, match="post: exit status 3"):
-            upgrade_live(at_1_1.here(), "1.2", at_1_1)
-        with pytest.raises(NotNow, match=r"to 1\.2 was begun"):
-            upgrade_live(at_1_1.here(), "1.0", at_1_1)
-        rollback_live(at_1_1.here())
-        assert is_exactly(at_1_1, "1.1")
-
-    @pytest.mark.parametrize("back", [False, True])
-    def test_killed_again_and_again_it_converges(self, at_1_1: Machine, back: bool) -> None:
-        live_edge(at_1_1)
-        words = "rollback" if back else "upgrade --live 1.2"
-        if back:
-            upgrade_live(at_1_1.here(), "1.2", at_1_1)
-        code = (
-            "import sys; from pathlib import Path;"
-            "from edeploy.node.upgrade.verbs import run_verb;"
-            "sys.exit(run_verb(sys.argv[2:], Path(sys.argv[1])))"
-        )
-        argv = [sys.executable, "-c", code, str(at_1_1.root), *words.split()]
-        killed = 0
-        for step in range(30):
-            child = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-            try:
-                child.wait(0.05 * 1.25**step)
-            except subprocess.TimeoutExpired:
-                child.kill()
-                killed += 1
-            _, said = child.communicate()
-            # Killed when it was done, it finds nothing to do: no live upgrade, and no other.
-            nothing = (b"runs already", b"no live upgrade", b"not started by GRUB")
-            if child.returncode == 0 or any(words in said for words in nothing):
-                break
-            assert child.returncode == -9, said
-        version = "1.1" if back else "1.2"
-        assert killed and is_exactly(at_1_1, version)
-        assert at_1_1.here().node.version == version
