@@ -1,9 +1,11 @@
 """Live mode on a machine in a folder: without a boot, there and back, and killed on the way."""
 
+import itertools
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,7 @@ from test_upgrade_stage import VERSIONS, publish
 from edeploy.errors import EdeployError
 from edeploy.images.edges.make import Wishes, make_edge
 from edeploy.node.upgrade.drift import drift
-from edeploy.node.upgrade.live.live import rollback_live, upgrade_live
+from edeploy.node.upgrade.live.live import read_live, rollback_live, upgrade_live
 from edeploy.node.upgrade.upgrade import NotNow
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files")
@@ -116,3 +118,59 @@ def test_killed_again_and_again_it_converges(machine: Machine, back: bool) -> No
     version = "1.1" if back else "1.2"
     assert killed and is_exactly(machine, version)
     assert machine.here().node.version == version
+
+
+CHANGES = ("os.mkdir", "os.remove", "os.rename", "os.rmdir")
+
+
+def killed_at(number: int, work: Callable[[], object]) -> bool:
+    """Whether `work` was killed: at this of its changes of names, counted from the first one in
+    the folder of the last live upgrade, or of what was replaced."""
+    child = os.fork()
+    if child == 0:
+        left: int | None = None
+
+        def hear(event: str, names: tuple[object, ...]) -> None:
+            nonlocal left
+            if event not in CHANGES:
+                return
+            if left is None and any(part in str(names[0]) for part in ("/live/undo", "y/live")):
+                left = number
+            if left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+            left = left and left - 1
+
+        sys.addaudithook(hear)
+        try:
+            work()
+        finally:
+            os._exit(1)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+
+
+def test_until_the_next_one_is_there_the_last_can_be_taken_back(
+    machine: Machine, tmp_path: Path
+) -> None:
+    live_edge(machine)
+    upgrade_live(machine.here(), "1.2", machine)
+    publish(machine.store, "1.3", {**VERSIONS["1.1"], "usr/bin/tool": b"tool 1.3\n"})
+    live_edge(machine, "1.2", "1.3")
+    copy = tmp_path / "copy"
+    subprocess.run(["cp", "-a", machine.root, copy], check=True)
+    for number in itertools.count():
+        assert killed_at(number, lambda: upgrade_live(machine.here(), "1.3", machine))
+        live = read_live(machine.here())
+        assert live
+        rollback_live(machine.here())
+        assert is_exactly(machine, live.old) and machine.here().node.version == live.old
+        if live.new == "1.3":
+            break
+        subprocess.run(["rm", "-r", machine.root], check=True)
+        subprocess.run(["cp", "-a", copy, machine.root], check=True)
+    assert number
+    # What is left of the one before has no part in what comes.
+    assert (machine.here().places.stage("live") / "undo").is_dir()
+    upgrade_live(machine.here(), "1.3", machine)
+    assert is_exactly(machine, "1.3")
+    rollback_live(machine.here())
+    assert is_exactly(machine, "1.2")

@@ -61,7 +61,9 @@ def begin(folder: Path, actions: Sequence[Action], physical: Physical) -> Journa
             was = _folder_before(action.path, physical)
             if was is not None:
                 folders[action.path] = was
-    (folder / "undo").mkdir(exist_ok=True)
+    # Of another upgrade, killed when this folder had just ceased to be its own.
+    shutil.rmtree(folder / "undo", ignore_errors=True)
+    (folder / "undo").mkdir()
     data = {
         "actions": [[action.do.value, os.fsdecode(action.path)] for action in actions],
         "folders": {

@@ -21,6 +21,7 @@ from edeploy.images.ways import Edge
 from edeploy.node.callhome import NODE_FILE
 from edeploy.node.http import ServerRefused
 from edeploy.node.upgrade import source
+from edeploy.node.upgrade.exchange import exchange
 from edeploy.node.upgrade.here import Here, alone, current
 from edeploy.node.upgrade.live.hooks import Ended, run_hook
 from edeploy.node.upgrade.live.journal import Physical, apply, begin, read_journal, undo
@@ -153,11 +154,22 @@ def _prepare(
     boot = machine.places.tree(machine.name) / "boot" if machine.deployed else None
     todo = actions(whole.tree, machine.root, work / "exclude", work / "add_only", boot=boot)
     _keep_what_says_what(machine, now, whole, work)
-    shutil.rmtree(folder, ignore_errors=True)
-    work.rename(folder)
-    begin(folder, todo, _physical(machine))
+    begin(work, todo, _physical(machine))
+    live = _note(work, Live(now.version, version, tree=_tree(machine)))
     atomic.sync_file_system(machine.places.top)
-    return _note(folder, Live(now.version, version, tree=_tree(machine)))
+    _put_in_place(work, folder)
+    return live
+
+
+def _put_in_place(work: Path, folder: Path) -> None:
+    """From now on this is the last live upgrade. Until then the one before can be taken back, as
+    a whole: with a part of what it replaced, the way back would lose files."""
+    if folder.exists():
+        exchange(work, folder)
+    else:
+        work.rename(folder)
+    atomic.sync_folder(folder.parent)
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _edge(machine: Here, now: Current, version: str) -> Edge:
