@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,9 @@ from edeploy.images.edges.make import Wishes, make_edge
 from edeploy.images.store import Store
 from edeploy.node.boot.marker import Marker
 from edeploy.node.callhome import call_home, read_node
-from edeploy.node.upgrade.settle import confirmed, went_back
+from edeploy.node.upgrade.settle import confirmed, failed
 from edeploy.node.upgrade.standing import Standing, tell_at_start
+from edeploy.node.upgrade.state import Phase, read_state, write_state
 from edeploy.node.upgrade.upgrade import upgrade
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="owners of files")
@@ -103,7 +105,10 @@ def test_every_phase_is_shown_until_the_new_version_is_confirmed(
 def test_a_machine_that_went_back_is_active_and_says_why(machine: Machine, server: Server) -> None:
     call_home(machine.root / "etc/edeploy/node.json")
     go(machine, "1.1")
-    went_back(machine.here().places, "nginx.service is failed")
+    places = machine.here().places
+    tried = replace(read_state(places.state), phase=Phase.TRIAL, why="nginx.service is failed")
+    write_state(places.state, tried)
+    failed(places, "web-1.1.1", "web-1.0.0")
     tell_at_start(machine.root)
     row = shown(server)
     assert (row["state"], row["version"]) == ("active", "1.0")

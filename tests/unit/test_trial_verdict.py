@@ -10,8 +10,9 @@ from edeploy.node.boot.grub_loader import GrubLoader
 from edeploy.node.boot.grubenv import read_env, write_env
 from edeploy.node.boot.marker import Marker, boot_id
 from edeploy.node.upgrade.places import Places
+from edeploy.node.upgrade.settle import NOT_ARMED, SILENT, failed
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
-from edeploy.node.upgrade.trial import NOT_ARMED, SILENT, judge, note_return, overdue
+from edeploy.node.upgrade.trial import judge, note_return, overdue
 
 DISK = BootDisk("root=UUID=r00t ro", ("search --fs-uuid --set=root b00t",), "b00t", "/boot")
 GOOD, TRIAL = "web-1.0.1", "web-1.1.1"
@@ -115,6 +116,16 @@ def test_one_that_never_came_up_says_nothing_itself(root: Path) -> None:
     assert (state(root).phase, state(root).why) == (Phase.ROLLED_BACK, SILENT)
 
 
+def test_power_that_goes_once_the_reason_is_noted(root: Path) -> None:
+    places = Places(root / "sysroot")
+    write_state(places.state, State(Phase.TRIAL, GOOD, TRIAL, why="it fell"))
+    noted = failed(places, TRIAL, GOOD)
+    start(root, GOOD)
+    assert judge(root, loader_of).endswith("it fell")
+    assert state(root) == noted
+    assert Marker(places).read() == ""
+
+
 def test_before_the_restart_nothing_is_judged(root: Path) -> None:
     start(root, GOOD)
     places = Places(root / "sysroot")
@@ -159,6 +170,51 @@ def test_the_system_from_before_notes_it_when_somebody_asks(root: Path) -> None:
     note_return(disk, loader_of)
     assert (state(root).phase, state(root).why) == (Phase.ROLLED_BACK, "it fell")
     assert env(root) == {"edeploy_good": GOOD}
+
+
+@pytest.mark.parametrize(
+    "was",
+    [State(Phase.IDLE, TRIAL, "", GOOD), State(Phase.TRIAL, GOOD, TRIAL, why=SILENT)],
+    ids=["confirmed", "on trial"],
+)
+def test_power_that_goes_before_a_way_back_is_noted(root: Path, was: State) -> None:
+    places = Places(root / "sysroot")
+    loader = loader_of(places)
+    write_state(places.state, was)
+    loader.prepare([GOOD, TRIAL], GOOD)
+    loader.confirm(GOOD)
+    start(root, TRIAL)
+    note_return(root, loader_of)
+    # The same command would end it: nothing has been restarted.
+    assert state(root) == was
+    start(root, GOOD)
+    note_return(root, loader_of)
+    found = state(root)
+    assert (found.phase, found.good, found.before) == (Phase.ROLLED_BACK, GOOD, TRIAL)
+    assert (found.trial, found.why) == ("", "an operator went back")
+
+
+def test_power_that_goes_before_a_way_back_to_the_root_itself_is_noted(root: Path) -> None:
+    disk, first = root / "sysroot", "web-1.0.0"
+    (disk / "boot/vmlinuz-6.1").write_bytes(b"kernel")
+    loader = loader_of(Places(disk))
+    loader.prepare([first, TRIAL], first)
+    loader.confirm(first)
+    write_state(disk / "edeploy/state.json", State(Phase.IDLE, TRIAL, "", first))
+    (disk / "proc").mkdir()
+    (disk / "proc/cmdline").write_text("ro panic=30\n")
+    note_return(disk, loader_of)
+    found = state(root)
+    assert (found.phase, found.good, found.before) == (Phase.ROLLED_BACK, first, TRIAL)
+
+
+def test_power_that_goes_when_what_was_armed_is_taken_back(root: Path) -> None:
+    start(root, GOOD)
+    loader_of(Places(root / "sysroot")).disarm()
+    note_return(root, loader_of)
+    found = state(root)
+    assert (found.phase, found.good, found.trial) == (Phase.ROLLED_BACK, GOOD, "")
+    assert not Places(root / "sysroot").tree(TRIAL).exists()
 
 
 def test_checks_that_cannot_be_read_are_a_reason(root: Path) -> None:

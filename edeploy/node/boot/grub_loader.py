@@ -77,6 +77,12 @@ class GrubLoader(Loader):
             self._change({grub.GOOD: env.get(grub.GOOD, "")})
         self._marker.take()
 
+    def good(self) -> str:
+        """See `Loader.good`."""
+        names = self._names()
+        chosen = self._read().get(grub.GOOD, "")
+        return chosen if chosen in names else next(iter(names), "")
+
     def armed(self) -> str:
         """See `Loader.armed`."""
         env = self._read()
@@ -88,9 +94,7 @@ class GrubLoader(Loader):
 
     def refresh(self) -> None:
         """Write the entries anew, after a change of /etc/default/grub."""
-        names = self._names()
-        good = self._read().get(grub.GOOD) or names[0]
-        self.prepare(names, good if good in names else names[0])
+        self.prepare(self._names(), self.good())
 
     # --- parts of it
 

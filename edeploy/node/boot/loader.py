@@ -48,6 +48,10 @@ class Loader(ABC):
         """Nothing is on trial any more."""
 
     @abstractmethod
+    def good(self) -> str:
+        """What starts when nothing is on trial, or an empty text before the first `prepare`."""
+
+    @abstractmethod
     def armed(self) -> str:
         """What is on trial and has tries left, or an empty text."""
 

@@ -80,6 +80,13 @@ class SystemdBootLoader(Loader):
         self._drop_counted()
         self._marker.take()
 
+    def good(self) -> str:
+        """See `Loader.good`."""
+        for path in self._files():
+            if _left(path) is None and f"version {_GOOD}\n" in path.read_text():
+                return _name(path)
+        return ""
+
     def armed(self) -> str:
         """See `Loader.armed`."""
         for path in self._files():
@@ -89,10 +96,9 @@ class SystemdBootLoader(Loader):
 
     def refresh(self) -> None:
         """See `Loader.refresh`."""
-        for path in self._files():
-            if _left(path) is None and f"version {_GOOD}\n" in path.read_text():
-                self.prepare(self._names(), _name(path))
-                return
+        good = self.good()
+        if good:
+            self.prepare(self._names(), good)
 
     def describe(self) -> str:
         """See `Loader.describe`."""

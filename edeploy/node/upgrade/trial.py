@@ -11,17 +11,11 @@ from edeploy.node import timeouts
 from edeploy.node.boot import Loader, booted, loader_of
 from edeploy.node.boot.health import declared, problem_of
 from edeploy.node.boot.marker import Marker, boot_id
+from edeploy.node.upgrade.here import alone
 from edeploy.node.upgrade.places import Places
-from edeploy.node.upgrade.settle import bootable, confirmed
+from edeploy.node.upgrade.settle import SILENT, agreed, bootable, confirmed, failed
 from edeploy.node.upgrade.state import Phase, State, read_state, write_state
 from edeploy.run import run
-
-SILENT = (
-    "it did not come up: its kernel or initramfs did not start it, or it hung; "
-    "the console of that start says more"
-)
-
-NOT_ARMED = "the machine restarted before the boot loader was told to try it"
 
 
 def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = loader_of) -> str:
@@ -57,11 +51,15 @@ def judge(root: Path = Path("/"), find_loader: Callable[[Places], Loader] = load
 def note_return(
     root: Path = Path("/"), find_loader: Callable[[Places], Loader] = loader_of
 ) -> None:
-    """Keep that a trial is over when another version runs and nobody has noted it: the system from
-    before the first upgrade has no unit for that. Raises EdeployError."""
-    name = Marker(Places(booted.physical_root(root))).read()
-    if name and booted.running(root) != name:
+    """Keep that a trial or a way back is over when nobody has noted it: the system from before the
+    first upgrade has no unit for that, and the power may go. Raises EdeployError, OSError."""
+    places, runs = Places(booted.physical_root(root)), booted.running(root)
+    name = Marker(places).read()
+    if name and runs != name:
         judge(root, find_loader)
+    elif not name and places.state.is_file():
+        with alone(places):
+            agreed(places, find_loader(places), runs)
 
 
 def give_up(places: Places, state: State, problem: str) -> str:
@@ -90,15 +88,7 @@ def _problem(root: Path) -> str:
 
 
 def _gone_back(places: Places, loader: Loader, name: str, runs: str) -> str:
-    state = read_state(places.state)
-    why = SILENT
-    if state.phase is Phase.TRIAL and state.why:
-        why = state.why
-    elif state.phase is Phase.VERIFIED:
-        why = NOT_ARMED
+    # The loader last, as it takes away what says that there is a trial.
+    state = failed(places, name, runs)
     loader.disarm()
-    good = runs or state.good
-    write_state(
-        places.state, replace(state, phase=Phase.ROLLED_BACK, good=good, trial=name, why=why)
-    )
-    return f"back in {good}: {name} failed its trial: {why}"
+    return f"back in {state.good}: {name} failed its trial: {state.why}"

@@ -19,7 +19,7 @@ from edeploy.node.upgrade.exchange import exchange
 from edeploy.node.upgrade.here import Here, alone, current
 from edeploy.node.upgrade.owned import state_paths
 from edeploy.node.upgrade.places import DATABASES
-from edeploy.node.upgrade.settle import bootable, collect, went_back
+from edeploy.node.upgrade.settle import agreed, bootable, collect, taken_back, went_back
 from edeploy.node.upgrade.sharing import Sharing
 from edeploy.node.upgrade.stage import (
     Current,
@@ -66,7 +66,7 @@ def upgrade(
     booted before.
     """
     with alone(machine.places):
-        state = _ready(machine, version)
+        state = _ready(machine, version, loader)
         now = current(machine)
         job = make_job(machine, now, version, tell)
         reached = job.wanted.version
@@ -133,8 +133,9 @@ def rollback(machine: Here, loader: Loader) -> str:
         waiting = state.phase in (Phase.VERIFIED, Phase.ARMED, Phase.TRIAL)
         if waiting and state.trial != machine.name:
             loader.disarm()
-            went_back(places, f"an operator took {state.trial} back before it was booted")
+            taken_back(places)
             return f"{state.trial} will not be tried; {state.good} stays"
+        state = agreed(places, loader, machine.name)
         before = state.good if state.trial == machine.name else state.before
         if not before or (before not in versions(places) and not before.endswith(".0")):
             raise NotNow(
@@ -143,10 +144,7 @@ def rollback(machine: Here, loader: Loader) -> str:
             )
         loader.prepare(bootable(places, before, machine.name), before)
         loader.confirm(before)
-        write_state(
-            places.state,
-            State(Phase.ROLLED_BACK, before, "", machine.name, "an operator went back"),
-        )
+        went_back(places, before, machine.name)
         return f"the next boot is {before}; {machine.name} is kept until the next upgrade"
 
 
@@ -171,10 +169,10 @@ def merge_late(machine: Here) -> list[str]:
     return [os.fsdecode(path) for path in merged.overlaps]
 
 
-def _ready(machine: Here, version: str) -> State:
+def _ready(machine: Here, version: str, loader: Loader) -> State:
     """The state, when an upgrade may begin; what an interrupted one left is removed."""
     places = machine.places
-    state = read_state(places.state)
+    state = agreed(places, loader, machine.name)
     if state.trial == machine.name and state.phase in (Phase.ARMED, Phase.TRIAL):
         raise NotNow(
             f"{machine.name} is on trial and not confirmed yet: {state.good} is the way back",

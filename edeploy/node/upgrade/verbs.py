@@ -220,8 +220,8 @@ def _row(item: Drift) -> dict[str, str]:
 
 
 def _status(machine: Here, arguments: argparse.Namespace) -> int:
-    # Where no unit of the version that runs did it: the system from before the first upgrade.
-    with contextlib.suppress(EdeployError):
+    # Where no unit did it: in the system from before the first upgrade, and after a power cut.
+    with contextlib.suppress(EdeployError, OSError):
         note_return(machine.root)
     state = read_state(machine.places.state)
     facts: dict[str, object] = {
