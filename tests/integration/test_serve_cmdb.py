@@ -11,6 +11,8 @@ import pytest
 from serving import EDEPLOY, Agent, Server, mac, serving
 
 NAME = "Box-LabMakers-EDL{:04}"
+# For the first answer, on a machine that does much else.
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -77,13 +79,14 @@ def test_killed_while_all_report(server: Server) -> None:
             pass  # the answer is lost, and nobody knows whether the report was taken
 
     def kill_it_then() -> None:
-        first.wait()
+        first.wait(PATIENCE)
         server.kill()
 
     killer = threading.Thread(target=kill_it_then)
     killer.start()
     at_once(agents, until_it_is_gone)
     killer.join()
+    assert first.is_set(), "no report was answered before the server was killed"
     server.start()
     before = {name: machine for name, machine in holders(server).items() if machine}
     orders = {agent.number: agent.report() for agent in agents}
