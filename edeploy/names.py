@@ -7,6 +7,9 @@ from pathlib import Path
 
 from edeploy.errors import EdeployError
 
+PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?\Z")
+"""A package of any family, of one architecture when it names one: RPM's have capitals and `_`."""
+
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,127}\Z")
 
 

@@ -11,11 +11,9 @@ from pathlib import Path
 import yaml
 
 from edeploy.images.owners import Owner
-from edeploy.names import BadName, under
+from edeploy.names import PACKAGE, BadName, under
 from edeploy.yaml_nodes import BadYaml, Place, list_of, mapping, pairs, read_yaml, text
 
-# RPM's names have capitals and `_` as well.
-_PACKAGE = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]+(:[a-z0-9]+)?\Z")
 _FAMILY = re.compile(r"(debian|rpm)\Z")
 _SUITE = re.compile(r"[a-z0-9][a-z0-9.-]*\Z")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@\\-]+\.(service|socket|timer|path|target|mount)\Z")
@@ -85,10 +83,10 @@ def read_recipe_file(path: Path) -> Found:
         "with": lambda node: _mixins(found, node),
         "suite": lambda node: _value(found, "suite", node, _SUITE),
         "family": lambda node: _value(found, "family", node, _FAMILY),
-        "kernel": lambda node: _value(found, "kernel", node, _PACKAGE),
+        "kernel": lambda node: _value(found, "kernel", node, PACKAGE),
         "files": lambda node: _value(found, "files", node, None),
         "script": lambda node: _value(found, "script", node, None),
-        "packages": lambda node: _list(found, "packages", node, _PACKAGE),
+        "packages": lambda node: _list(found, "packages", node, PACKAGE),
         "exclude": lambda node: _list(found, "exclude", node, None),
         "repositories": lambda node: _repositories(found, node),
         "services": lambda node: _services(found, node),

@@ -102,6 +102,11 @@ def test_a_role_that_does_not_exist_lists_those_that_do(tmp_path: Path) -> None:
     )
 
 
+def test_a_package_of_one_letter(tmp_path: Path) -> None:
+    write_role(tmp_path, "stats", "family: rpm\nsuite: '9'\npackages: [R]\n")
+    assert load_recipe(tmp_path, "stats").packages == ("R",)
+
+
 def test_loops(tmp_path: Path) -> None:
     write_role(tmp_path, "one", "from: two\n")
     write_role(tmp_path, "two", "with:\n- one\n")

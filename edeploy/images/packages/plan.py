@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edeploy import names
 from edeploy.errors import EdeployError
 from edeploy.images.manifest import quote, unquote
 
@@ -14,7 +15,6 @@ RPM = ".rpm"
 PACKAGE, REMOVE = "package", "remove"
 
 _NEEDED = ("Package", "Version", "Architecture", "Size", "SHA256", "Filename")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9+._-]*(:[a-z0-9-]+)?\Z")
 _VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~^_-]*\Z")
 _ARCHITECTURE = re.compile(r"[a-z0-9_-]+\Z")
 _SIZE = re.compile(r"[0-9]{1,15}\Z")
@@ -86,7 +86,7 @@ def plan_of_lines(lines: Iterable[tuple[int, str]]) -> Plan:
     removed: list[str] = []
     for number, line in lines:
         kind, *words = line.split(" ") if line.isascii() else [""]
-        if kind == REMOVE and len(words) == 1 and _NAME.match(words[0]):
+        if kind == REMOVE and len(words) == 1 and names.PACKAGE.match(words[0]):
             removed.append(words[0])
         elif kind == PACKAGE:
             packages.append(_of_words(number, words))
@@ -174,7 +174,7 @@ def _of_stanza(stanza: str, pocket_of: dict[tuple[str, str], str]) -> Package:
 def _odd(package: Package) -> tuple[str, str] | None:
     """What about it cannot be: it is used in paths and arguments."""
     parts = package.file.split("/")
-    if not _NAME.match(package.name):
+    if not names.PACKAGE.match(package.name):
         return "no name of a package", package.name
     if not _VERSION.match(package.version):
         return "no version", package.version
