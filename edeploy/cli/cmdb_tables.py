@@ -45,14 +45,14 @@ def listing(answer: object) -> None:
     free = Counter(row["profile"] for row in rows if row["status"] == "free")
     of = Counter(row["profile"] for row in rows if row["number"] is not None)
     counts = (f"{text(profile)} {free[profile]} of {count}" for profile, count in of.items())
-    Console().print(f"\nfree: {', '.join(counts)}")
+    Console(soft_wrap=True).print(f"\nfree: {', '.join(counts)}")
 
 
 def assigned(answer: object) -> None:
     """An entry in its machine's hands."""
     row = as_row(answer)
     told = f"{text(row['name'])} of {text(row['profile'])}"
-    Console().print(f"{told} is {text(row['machine'])}'s, from its next install on")
+    Console(soft_wrap=True).print(f"{told} is {text(row['machine'])}'s, from its next install on")
 
 
 def released(answer: object) -> None:
@@ -62,7 +62,7 @@ def released(answer: object) -> None:
     if row["place"]:
         freed.append(f"a place of {text(row['place'])}")
     of = f" ({text(row['machine'])})" if row["machine"] else ""
-    Console().print(f"free for others{of}: {', '.join(freed)}")
+    Console(soft_wrap=True).print(f"free for others{of}: {', '.join(freed)}")
 
 
 def imported(answer: object) -> None:
@@ -71,10 +71,10 @@ def imported(answer: object) -> None:
     for key, title, style in (("taken", "taken over", "green"), ("refused", "not taken", "red")):
         for one in as_rows(row[key]):
             what = f"{text(one['profile'])} {text(one['name'])}"
-            Console().print(f"[{style}]{title}[/{style}] {what}: {text(one['why'])}")
+            Console(soft_wrap=True).print(f"[{style}]{title}[/{style}] {what}: {text(one['why'])}")
     broken = row["broken"]
     for problem in broken if isinstance(broken, list) else []:
-        Console().print(f"[red]not read[/red] {text(problem)}")
+        Console(soft_wrap=True).print(f"[red]not read[/red] {text(problem)}")
     if not row["taken"] and not row["refused"]:
         Console().print("No entry is marked `used`.")
 

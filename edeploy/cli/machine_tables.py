@@ -36,10 +36,12 @@ def listing(answer: object) -> None:
     Console().print(table)
     for row in rows:
         if row["reason"]:
-            Console().print(f"[red]{text(row['name'])}[/red]: {text(row['reason'])}")
+            Console(soft_wrap=True).print(f"[red]{text(row['name'])}[/red]: {text(row['reason'])}")
         if row["hold"]:
             reason = text(row["hold"]).partition("\n")[0]
-            Console().print(f"[red]{text(row['name'])}[/red] is held: {reason} (show)")
+            Console(soft_wrap=True).print(
+                f"[red]{text(row['name'])}[/red] is held: {reason} (show)"
+            )
 
 
 def one(answer: object) -> None:
@@ -86,10 +88,12 @@ def history(answer: object) -> None:
         console.print(f"\n[bold]attempt {attempt['number']}[/bold], {at(attempt['started'])}")
         _phases(console, attempt["phases"])
         for line in as_rows(attempt["log"]):
-            console.print(f"{at(line['at'])} {text(line['phase'])}: {text(line['text'])}")
+            words = f"{at(line['at'])} {text(line['phase'])}: {text(line['text'])}"
+            console.print(words, soft_wrap=True)
     console.print("\n[bold]events[/bold]")
     for event in as_rows(row["events"]):
-        console.print(f"{at(event['at'])} {text(event['kind'])}: {text(event['text'])}")
+        words = f"{at(event['at'])} {text(event['kind'])}: {text(event['text'])}"
+        console.print(words, soft_wrap=True)
 
 
 def power(answer: object) -> None:
