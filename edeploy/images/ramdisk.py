@@ -5,15 +5,12 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import yaml
 
 import edeploy
 from edeploy import atomic
@@ -27,16 +24,15 @@ from edeploy.images.packages.mirrors import (
     debian_sources,
     host_suite,
 )
+from edeploy.images.ramdisk_recipe import RamdiskRecipe, load_recipe, read_key
 from edeploy.images.ramdisk_tools import (
     PACK_TIMEOUT,
     PROGRAM_FOLDERS,
-    Tools,
     libraries,
     pack_tools,
     split_tools,
 )
 from edeploy.images.store import Ramdisk, Store
-from edeploy.names import checked
 from edeploy.run import ProgramFailed, run
 
 # Raise it when this module makes another ramdisk of the same inputs.
@@ -46,29 +42,6 @@ DOWNLOAD_TIMEOUT = 30 * 60.0
 MERGED_USR = "/usr/share/mmdebstrap/hooks/merged-usr"
 EMPTY_FOLDERS = ("dev", "etc", "proc", "root", "run", "sys", "tmp", "var/lib", "var/log", "chroot")
 FIRMWARE_COMPONENT = "non-free-firmware"
-_SECTIONS = (
-    "packages", "kernels", "programs", "modules", "without_modules", "exclude", "keep", "tools",
-)  # fmt: skip
-_TOOLS = ("packages", "programs", "keep")
-_PUBLIC_KEY = re.compile(r"(ssh|ecdsa|sk)-[A-Za-z0-9@.-]+ [A-Za-z0-9+/=]+( .*)?\Z")
-
-
-class BadRamdiskRecipe(EdeployError):
-    """The recipe has a wrong form, an unknown key, or no such kernel."""
-
-
-@dataclass(frozen=True)
-class RamdiskRecipe:
-    """What goes in: Debian packages, and patterns of modules and paths (see pxe/ramdisk.yaml)."""
-
-    packages: tuple[str, ...]
-    firmware: tuple[str, ...]
-    programs: tuple[str, ...]
-    modules: tuple[str, ...]
-    without_modules: tuple[str, ...]
-    exclude: tuple[str, ...]
-    keep: tuple[str, ...]
-    tools: Tools
 
 
 @dataclass(frozen=True)
@@ -128,66 +101,6 @@ def build_ramdisk(
             pack(root, work / "new" / "initrd")
             atomic.write(work / "new" / "inputs", f"{inputs}\n")
             return publish(work / "new", place, notices, _size_of(root))
-
-
-def load_recipe(path: Path, kernel: str) -> RamdiskRecipe:
-    """The recipe for one kernel. Raises BadRamdiskRecipe."""
-    try:
-        data = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise BadRamdiskRecipe(f"{path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise BadRamdiskRecipe(f"{path}: {error}") from error
-    if not isinstance(data, dict) or not isinstance(data.get("kernels"), dict):
-        raise BadRamdiskRecipe(f"{path}: must be a mapping with `kernels`")
-    unknown = sorted(str(name) for name in data if name not in _SECTIONS)
-    if unknown:
-        raise BadRamdiskRecipe(
-            f"{path}: unknown key {unknown[0]!r}", f"Known are: {', '.join(_SECTIONS)}."
-        )
-    flavour = data["kernels"].get(kernel)
-    if not isinstance(flavour, dict):
-        raise BadRamdiskRecipe(
-            f"{path}: no kernel {kernel!r}", f"There are: {', '.join(sorted(data['kernels']))}."
-        )
-
-    def texts(mapping: dict[str, object], name: str) -> tuple[str, ...]:
-        value = mapping.get(name, [])
-        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-            raise BadRamdiskRecipe(f"{path}: `{name}` must be a list of texts")
-        return tuple(value)
-
-    tools = data.get("tools", {})
-    if not isinstance(tools, dict) or not set(tools) <= set(_TOOLS):
-        raise BadRamdiskRecipe(f"{path}: `tools` must be a mapping of {', '.join(_TOOLS)}")
-    packages = texts(data, "packages") + texts(flavour, "packages")
-    firmware = texts(flavour, "firmware")
-    for package in packages + firmware + texts(tools, "packages"):
-        checked(package, "package")
-    return RamdiskRecipe(
-        packages=packages,
-        firmware=firmware,
-        programs=texts(data, "programs"),
-        modules=texts(data, "modules") + texts(flavour, "modules"),
-        without_modules=texts(data, "without_modules"),
-        exclude=texts(data, "exclude"),
-        keep=texts(data, "keep"),
-        tools=Tools(*(texts(tools, name) for name in _TOOLS)),
-    )
-
-
-def read_key(path: Path) -> str:
-    """The public keys of an OpenSSH file. Raises EdeployError when it holds anything else."""
-    try:
-        lines = [line.strip() for line in path.read_text().splitlines()]
-    except (OSError, UnicodeDecodeError) as error:
-        raise EdeployError(f"{path}: not readable as a public key: {error}") from error
-    keys = [line for line in lines if line and not line.startswith("#")]
-    if not keys or not all(_PUBLIC_KEY.match(key) for key in keys):
-        raise EdeployError(
-            f"{path}: this is no OpenSSH public key", "Give the file that ends with .pub."
-        )
-    return "".join(f"{key}\n" for key in keys)
 
 
 def mirrors() -> list[Source]:

@@ -17,7 +17,8 @@ from edeploy import __version__
 from edeploy.cli.ramdisk import SHIPPED
 from edeploy.errors import EdeployError
 from edeploy.images import ramdisk, signature
-from edeploy.images.ramdisk import Built, build_ramdisk, load_recipe
+from edeploy.images.ramdisk import Built, build_ramdisk
+from edeploy.images.ramdisk_recipe import load_recipe
 from edeploy.images.ramdisk_tools import LOADER, MARK
 from edeploy.images.store import Store
 from edeploy.node.bench.tools import fetch_tools

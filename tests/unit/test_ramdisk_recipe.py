@@ -5,7 +5,7 @@ from click.testing import CliRunner
 
 from edeploy.cli.ramdisk import SHIPPED, command
 from edeploy.errors import EdeployError
-from edeploy.images.ramdisk import BadRamdiskRecipe, load_recipe, read_key
+from edeploy.images.ramdisk_recipe import BadRamdiskRecipe, load_recipe, read_key
 
 KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIKx me@desk"
 
