@@ -8,7 +8,8 @@ from edeploy.lab import network
 from edeploy.lab.chassis import qemu_pid
 from edeploy.lab.down import NoLab
 from edeploy.lab.folder import LAB_ROOT, LabFolder, MachineFolder
-from edeploy.lab.rack import Machine, load_rack
+from edeploy.lab.rack import Machine
+from edeploy.lab.rack_file import load_rack
 
 
 @dataclass(frozen=True)

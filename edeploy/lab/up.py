@@ -18,7 +18,8 @@ from edeploy.lab.down import down, has_disks, remove_files
 from edeploy.lab.folder import LAB_ROOT, LabFolder, MachineFolder
 from edeploy.lab.lock import locked
 from edeploy.lab.processes import end_all
-from edeploy.lab.rack import IPMI_PORT, BootFrom, Firmware, Machine, Rack, load_rack
+from edeploy.lab.rack import IPMI_PORT, BootFrom, Firmware, Machine, Rack
+from edeploy.lab.rack_file import load_rack
 from edeploy.run import ProgramMissing
 
 _PACKAGES = {

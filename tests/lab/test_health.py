@@ -10,7 +10,7 @@ from rich.console import Console
 from edeploy.images.store import Store
 from edeploy.lab.demo import DemoPlaces
 from edeploy.lab.demo_ahc import HEALTH_RACK, SHEEP, demo_ahc
-from edeploy.lab.rack import load_rack
+from edeploy.lab.rack_file import load_rack
 
 
 @pytest.mark.long

@@ -17,8 +17,8 @@ from edeploy.lab.rack import (
     Machine,
     Nic,
     NicModel,
-    load_rack,
 )
+from edeploy.lab.rack_file import load_rack
 
 HOST = Host(Accel.TCG, Ovmf(Path("/fw/code.fd"), Path("/fw/vars.fd")))
 FOLDER = MachineFolder(Path("/labs/demo/bios-1"))

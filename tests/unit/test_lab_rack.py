@@ -12,8 +12,8 @@ from edeploy.lab.rack import (
     Firmware,
     NicModel,
     Rack,
-    load_rack,
 )
+from edeploy.lab.rack_file import load_rack
 
 SMALL = """\
 name: small
