@@ -286,7 +286,7 @@ def installed(folder: Path) -> str:
     """A Python of its own that has the reference."""
     venv.create(folder, with_pip=True)
     python = str(folder / "bin" / "python")
-    subprocess.run([python, "-m", "pip", "install", "-q", REFERENCE], check=True)  # noqa: S603
+    subprocess.run([python, "-m", "pip", "install", "-q", REFERENCE], check=True)
     return python
 
 
@@ -299,7 +299,7 @@ class Told(TypedDict):
 
 def asked(python: str, cases: Sequence[Case], rounds: int) -> Told:
     """What the reference takes for these cases. Raises subprocess.TimeoutExpired."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [python, Path(__file__).with_name("matching_reference.py")],
         input=json.dumps({"cases": cases, "rounds": rounds}),
         capture_output=True,

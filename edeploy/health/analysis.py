@@ -150,10 +150,10 @@ def _findings(
             for block in blocks_of
             for finding in findings.speed(block, number, named)
         ),
-        *findings.parts(evidence, groups, found, by_cohort),
+        *findings.parts(groups, found, by_cohort),
         *findings.errors(evidence),
         *links.degraded(evidence, groups),
-        *findings.missing(evidence, judged),
+        *findings.missing(judged),
         *(
             Finding(broken.machine, broken.verdict, broken.component, said=broken.said)
             for broken in checked

@@ -107,7 +107,7 @@ def _siblings(judged: Judged, row: int, column: int) -> Siblings | None:
 
 
 def parts(
-    evidence: Evidence, groups: Groups, found: Cohorts, judged: Mapping[int, Sequence[Judged]]
+    groups: Groups, found: Cohorts, judged: Mapping[int, Sequence[Judged]]
 ) -> Iterator[Finding]:
     """Machines whose parts differ from what their family has: missing ones fail, and others when
     the machine is slower for them. `judged` gives the judged blocks of each cohort."""
@@ -169,7 +169,7 @@ def _part(text: str) -> Component:
     return next((part for part in Component if part.value == word), Component.OTHER)
 
 
-def missing(evidence: Evidence, blocks: Iterable[Judged]) -> Iterator[Finding]:
+def missing(blocks: Iterable[Judged]) -> Iterator[Finding]:
     """Machines without a result that most of their peers have: one finding a machine."""
     lacking: dict[int, list[tuple[str, Component]]] = {}
     for judged in blocks:

@@ -18,8 +18,8 @@ BLOCK = 1 << 20
 Progress = Callable[[int, int], None]
 Known = Callable[[bytes], "Entry | None"]
 Digest = Callable[[os.stat_result], "str | None"]
-# Device and number of an inode with several names.
-_Inode = Optional[tuple[int, int]]  # noqa: UP045 - Python 3.9 on machines
+# Device and number of an inode with several names. Made at run time: Python 3.9 knows no `|`.
+_Inode = Optional[tuple[int, int]]
 
 
 class Difference(NamedTuple):

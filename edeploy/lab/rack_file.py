@@ -55,7 +55,7 @@ def load_rack(path: Path) -> Rack:
     nodes = list_of(path, fields.nodes["machines"])
     if not nodes:
         raise BadRack(f"{Place.of(path, fields.nodes['machines'])}: a rack needs a machine")
-    machines = tuple(_machine(path, node, name, index) for index, node in enumerate(nodes))
+    machines = tuple(_machine(path, node, name) for node in nodes)
     _check_different(path, nodes, machines)
     _check_addresses(path, nodes, machines, network)
     return Rack(name, network, machines)
@@ -94,7 +94,7 @@ def _network(path: Path, node: yaml.Node) -> Network:
     return Network(address, fields.read("ipv6", IPv6Interface, None))
 
 
-def _machine(path: Path, node: yaml.Node, rack: str, index: int) -> Machine:
+def _machine(path: Path, node: yaml.Node, rack: str) -> Machine:
     keys = (
         "name", "firmware", "memory", "cpus", "cpu_model", "disks", "nics", "smbios", "bmc", "boot",
     )  # fmt: skip

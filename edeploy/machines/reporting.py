@@ -57,16 +57,16 @@ def take_report(
         machine, _new = enrol(session, identity, report, address=address, now=now)
         attempt = attempts.arrive(session, machine, identity, now=now)
         if machine.hold is not None:
-            return _stay_away(session, machine, policy, now)
+            return _stay_away(session, machine, now)
         match State(machine.state):
             case State.DISCOVERED | State.RESERVED:
                 return _match(session, machine, attempt, offered, policy, now)
             case State.INSTALLING if boot(standing(session, machine)) is Boot.RAMDISK:
-                return _again(session, machine, attempt, policy, now)
+                return _again(session, machine, attempt, now)
             case State.TESTING:
                 return _test(session, machine, attempt, policy, now)
             case _:
-                return _stay_away(session, machine, policy, now)
+                return _stay_away(session, machine, now)
 
 
 def _match(
@@ -87,7 +87,7 @@ def _match(
             note(session, "no-match", why, now=now, machine=machine)
         machine.why = why
         machine.profile = None
-        return _answer(machine, None, "wait", why, policy)
+        return _answer(machine, None, "wait", why)
     lease = choice.lease
     deadline = now + policy.reserve_minutes * 60
     machine.why = why
@@ -105,7 +105,7 @@ def _match(
         machine.deadline = deadline
     attempt.lease_id = lease.id
     token = mint(session, Kind.TOKEN, lease, attempt, now=now)
-    return _answer(machine, lease, "install", why, policy, token)
+    return _answer(machine, lease, "install", why, token)
 
 
 def _test(
@@ -117,10 +117,10 @@ def _test(
     handed = testing.hand_out(session, machine, policy, now=now)
     test = testing.latest(session, machine)
     if handed is None:
-        return _answer(machine, lease, "wait", test.reason if test else "", policy)
+        return _answer(machine, lease, "wait", test.reason if test else "")
     order, secret = handed
     why = test.why if test else ""
-    return replace(_answer(machine, lease, "test", why, policy, secret), test=order)
+    return replace(_answer(machine, lease, "test", why, secret), test=order)
 
 
 def _tell_exhausted(session: Session, machine: Machine, choice: Choice, now: float) -> None:
@@ -132,34 +132,32 @@ def _tell_exhausted(session: Session, machine: Machine, choice: Choice, now: flo
     machine.exhausted = "\n".join(choice.exhausted) or None
 
 
-def _again(
-    session: Session, machine: Machine, attempt: Attempt, policy: Policy, now: float
-) -> Answer:
+def _again(session: Session, machine: Machine, attempt: Attempt, now: float) -> Answer:
     """The ramdisk came up again in an install: a new token, within the old deadline."""
     lease = live_lease(session, machine)
     if lease is None:
         move(session, machine, Verb.FAIL, "its lease is gone", now=now)
-        return _stay_away(session, machine, policy, now)
+        return _stay_away(session, machine, now)
     revoke(session, machine.id, {Kind.SESSION, Kind.CALL_HOME}, now=now)
     attempt.lease_id = lease.id
     why = "its install was interrupted and begins again"
     note(session, "interrupted", why, now=now, machine=machine)
     token = mint(session, Kind.TOKEN, lease, attempt, now=now)
-    return _answer(machine, lease, "install", why, policy, token)
+    return _answer(machine, lease, "install", why, token)
 
 
-def _stay_away(session: Session, machine: Machine, policy: Policy, now: float) -> Answer:
+def _stay_away(session: Session, machine: Machine, now: float) -> Answer:
     """Never write: the machine boots its disk, or waits for an operator."""
     if boot(standing(session, machine)) is Boot.DISK:
         note(session, "ramdisk", "in the ramdisk, sent to its own disk", now=now, machine=machine)
-        return _answer(machine, live_lease(session, machine), "local", machine.state, policy)
+        return _answer(machine, live_lease(session, machine), "local", machine.state)
     why = machine.hold or f"it is {machine.state}"
     if machine.failed_reason and not machine.hold:
         why = f"it failed in {machine.failed_phase or machine.failed_from}: {machine.failed_reason}"
     elif State(machine.state) is State.REJECTED and not machine.hold:
         test = testing.latest(session, machine)
         why = f"it is rejected: {test.reason}" if test else why
-    return _answer(machine, None, "hold", why, policy)
+    return _answer(machine, None, "hold", why)
 
 
 def _answer(
@@ -167,7 +165,6 @@ def _answer(
     lease: Lease | None,
     do: Order,
     why: str,
-    policy: Policy,
     token: str | None = None,
 ) -> Answer:
     return Answer(

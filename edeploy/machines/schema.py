@@ -9,7 +9,7 @@ JsonObject = dict[str, object]
 class Base(DeclarativeBase):
     """All times are unix seconds (UTC); a duration is seconds."""
 
-    type_annotation_map = {JsonObject: JSON, list[JsonObject]: JSON, str: Text}  # noqa: RUF012
+    type_annotation_map = {JsonObject: JSON, list[JsonObject]: JSON, str: Text}
 
 
 class Machine(Base):

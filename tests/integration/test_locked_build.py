@@ -202,7 +202,7 @@ def test_two_builds_that_are_equal(image: Image, roles: Path, store: Store) -> N
 
 
 def test_what_nobody_names_leaves_the_pool(
-    image: Image, roles: Path, store: Store, mirror: Path, tmp_path: Path
+    image: Image, roles: Path, store: Store, mirror: Path
 ) -> None:
     (store.pool / "old_1.0_amd64_0123456789abcdef.deb").write_bytes(b"old")
     (store.pool / ".killed").mkdir()

@@ -10,7 +10,7 @@ from serving import EDEPLOY, Agent, Server, hardware, serving
 
 def replayed(server: Server, folder: Path, *words: str, code: int) -> dict[str, object]:
     """The changes by machine."""
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [str(EDEPLOY), "specs", "replay", "--json", "--server", "--dir", str(folder),
          "--socket", str(server.folder / "api.sock"), *words],
         capture_output=True, text=True, check=False,

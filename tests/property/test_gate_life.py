@@ -30,7 +30,7 @@ from edeploy.match.profiles import Profile, load_profiles
 
 RULES = Policy(reserve_minutes=10, deadline_minutes=60, first_boot_minutes=15)
 QUOTA = 2
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 NUMBERS = st.integers(1, 3)
 DISKS = st.sampled_from([(), ("SPARE7X",)])
 

@@ -33,7 +33,7 @@ RULES = Policy(reserve_minutes=10, deadline_minutes=60, first_boot_minutes=15)
 SPECS = "[('system', 'product', 'serial', '$serial'), ('disk', '$disk', 'size', 'gt(1)')]\n"
 QUOTA, ENTRIES = 3, 2
 # Every transaction waits for its disk, which proves nothing here.
-MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 NUMBERS = st.integers(1, 4)
 NAMES = st.sampled_from(["small", "large"])
 EDITS = st.sampled_from(["turn", "insert", "remove", "rename", "readdress", "gateway"])
@@ -122,7 +122,7 @@ class Life(RuleBasedStateMachine):
             try:
                 start.wait()
                 self.report_to(database, number)
-            except BaseException as error:  # noqa: BLE001 - told by the main thread
+            except BaseException as error:  # told by the main thread
                 errors.append(error)
 
         threads = [

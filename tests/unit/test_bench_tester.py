@@ -300,7 +300,7 @@ def test_the_agent_tests_sends_and_asks_again(
     assert progress and all(body["stage"] for body in progress)
 
 
-def test_progress_is_told_and_go_false_stops(tmp_path: Path) -> None:
+def test_progress_is_told_and_go_false_stops() -> None:
     def answer(_path: str, _body: bytes) -> tuple[int, dict[str, object]]:
         return 200, {"go": False, "why": "the machine was retired"}
 
@@ -323,7 +323,7 @@ def test_progress_is_told_and_go_false_stops(tmp_path: Path) -> None:
     assert "1235 1/s" in text
 
 
-def test_a_server_that_is_away_does_not_stop_a_measurement(tmp_path: Path) -> None:
+def test_a_server_that_is_away_does_not_stop_a_measurement() -> None:
     stop = Stop()
     away = Server("http://127.0.0.1:1", retry=Retry(0.01, 0.02, 0.05))
     telling = Telling(Console([]), away, stop)

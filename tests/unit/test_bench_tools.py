@@ -67,7 +67,7 @@ def test_all_threads_write_more_than_the_caches_hold(cache: int, threads: int, m
     assert threads * block <= memory // 4
 
 
-def test_fio(tmp_path: Path) -> None:
+def test_fio() -> None:
     found = fio.figures(Printed(0, ""), CAPTURED / "fio-randread.json", READ)
     side = json.loads((CAPTURED / "fio-randread.json").read_text())["jobs"][0]["read"]
     assert (found.iops, found.bandwidth) == (side["iops"], side["bw_bytes"])

@@ -107,7 +107,7 @@ def stalling(root: Path, where: str) -> Iterator[str]:
     is_over = threading.Event()
 
     class Mirror(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802
+        def do_GET(self) -> None:
             path = root / unquote(self.path).lstrip("/")
             if not path.is_file():
                 self.send_error(404)

@@ -13,7 +13,7 @@ HW = '[["disk","sda","size","278"],["disk","sdb","size",150]]'
 def edeploy(*words: object) -> subprocess.CompletedProcess[str]:
     program = "from edeploy.cli.main import main; main()"
     argv = [sys.executable, "-c", program, *map(str, words)]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)  # noqa: S603
+    return subprocess.run(argv, capture_output=True, text=True, check=False)
 
 
 @pytest.fixture

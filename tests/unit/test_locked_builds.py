@@ -63,7 +63,7 @@ def build(recipe: Recipe, store: Store, lock: Lock, *, offline: bool = False) ->
     build_image(recipe, "1", store, Settings(offline=offline, locks={"app": lock}))
 
 
-def test_a_plan_tells_versions_digests_and_pockets(lock: Lock, repository: Repository) -> None:
+def test_a_plan_tells_versions_digests_and_pockets(lock: Lock) -> None:
     assert [str(each) for each in lock.packages] == ["apt 3.0", "hello 1.0", "other-one 2.0"]
     assert {each.pocket for each in lock.packages} == {"bookworm"}
     assert lock.packages[1].file == "pool/hello_1.0_amd64.deb"

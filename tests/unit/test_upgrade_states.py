@@ -130,6 +130,6 @@ def test_only_the_system_that_was_installed_speaks(machine: Racked) -> None:
     with pytest.raises(Refusal, match="not expected to run"):
         machine.says("stage", "2")
     assert machine.shown("state") == ("discovered",)
-    machine.secret = "guessed"  # noqa: S105
+    machine.secret = "guessed"
     with pytest.raises(Unauthorised):
         machine.says("stage", "2")

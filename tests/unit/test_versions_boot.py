@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from edeploy.node.boot.booted import booted, on_trial
+from edeploy.node.boot.booted import booted
 from edeploy.node.boot.disk import BootDisk
 from edeploy.node.boot.grub_loader import GrubLoader
 from edeploy.node.boot.grubenv import SIZE, EnvFull, read_env, write_env
@@ -119,7 +119,7 @@ def test_a_trial_without_tries_is_not_armed(places: Places, loader: GrubLoader) 
     assert loader.armed() == ""
 
 
-def test_only_what_has_an_entry_is_tried(places: Places, loader: GrubLoader) -> None:
+def test_only_what_has_an_entry_is_tried(loader: GrubLoader) -> None:
     loader.prepare([ONE], ONE)
     with pytest.raises(NotBootable, match=f"no entry for {TWO}: there is {ONE}"):
         loader.arm(TWO)
@@ -230,15 +230,15 @@ def test_variables_stay_in_one_sector(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("cmdline", "name", "trial"),
+    ("cmdline", "name"),
     [
-        ("BOOT_IMAGE=/vmlinuz ro quiet", "", False),
-        ("ro edeploy=web-1.0.1 quiet", "web-1.0.1", False),
-        ("ro edeploy=a edeploy=web-1.0.1 edeploy.trial", "web-1.0.1", True),
+        ("BOOT_IMAGE=/vmlinuz ro quiet", ""),
+        ("ro edeploy=web-1.0.1 quiet", "web-1.0.1"),
+        ("ro edeploy=a edeploy=web-1.0.1 edeploy.trial", "web-1.0.1"),
     ],
 )
-def test_what_runs_is_on_the_kernels_command_line(cmdline: str, name: str, trial: bool) -> None:
-    assert (booted(cmdline), on_trial(cmdline)) == (name, trial)
+def test_what_runs_is_on_the_kernels_command_line(cmdline: str, name: str) -> None:
+    assert booted(cmdline) == name
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ _PATIENCE = 64
 Solve = Callable[[dict[int, int]], dict[int, int] | None]
 
 
-class _Again(Exception):  # noqa: N818
+class _Again(Exception):
     """It has taken long: another order may be better."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 MOST_WORK = 3_000_000
 
 
-class GaveUp(Exception):  # noqa: N818
+class GaveUp(Exception):
     """The work allowed for one answer is spent."""
 
 

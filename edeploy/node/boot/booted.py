@@ -18,11 +18,6 @@ def booted(cmdline: str) -> str:
     return words[-1][len(ARGUMENT) :] if words else ""
 
 
-def on_trial(cmdline: str) -> bool:
-    """Whether the boot loader says that this start is a trial."""
-    return TRIAL in cmdline.split()
-
-
 def running(root: Path = Path("/")) -> str:
     """The version that runs now, "" when it is the root file system itself."""
     name = booted((root / "proc/cmdline").read_text())

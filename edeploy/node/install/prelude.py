@@ -116,7 +116,7 @@ class Helpers:
         handle = os.open(path, _flags(mode), 0o600)
         os.fchown(handle, uid, gid)
         os.fchmod(handle, fmod)
-        stream: IO[str] | IO[bytes] = open(handle, mode)  # noqa: SIM115
+        stream: IO[str] | IO[bytes] = open(handle, mode)
         self._open.append(stream)
         return stream
 

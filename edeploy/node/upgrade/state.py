@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from edeploy import atomic
@@ -71,13 +71,6 @@ def write_state(path: Path, state: State) -> None:
     data = {**asdict(state), "phase": state.phase.value}
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     atomic.write(path, json.dumps(data, indent=1) + "\n", mode=0o644)
-
-
-def changed(path: Path, **changes: object) -> State:
-    """Read the state, change these fields, write it."""
-    state = replace(read_state(path), **changes)  # type: ignore[arg-type]
-    write_state(path, state)
-    return state
 
 
 def _bad(path: Path, error: Exception) -> BadState:

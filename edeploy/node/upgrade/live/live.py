@@ -153,7 +153,7 @@ def _prepare(
     _fetch_rules(machine, edge, now.role, work, wanted.allow_unsigned)
     boot = machine.places.tree(machine.name) / "boot" if machine.deployed else None
     todo = actions(whole.tree, machine.root, work / "exclude", work / "add_only", boot=boot)
-    _keep_what_says_what(machine, now, whole, work)
+    _keep_what_says_what(now, whole, work)
     begin(work, todo, _physical(machine))
     live = _note(work, Live(now.version, version, tree=_tree(machine)))
     atomic.sync_file_system(machine.places.top)
@@ -218,7 +218,7 @@ def _fetch_rules(machine: Here, edge: Edge, role: str, work: Path, allow_unsigne
         atomic.write(work / name, data, mode=0o700 if name in ("pre", "post") else 0o600)
 
 
-def _keep_what_says_what(machine: Here, now: Current, whole: Whole, work: Path) -> None:
+def _keep_what_says_what(now: Current, whole: Whole, work: Path) -> None:
     """Manifest and pristine /etc of both ends, for the end and for the way back."""
     for folder in (work / "before", work / "after"):
         shutil.rmtree(folder, ignore_errors=True)
