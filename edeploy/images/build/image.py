@@ -19,7 +19,6 @@ from edeploy import atomic
 from edeploy.errors import EdeployError
 from edeploy.images import archive, locks, manifest, sbom, trash
 from edeploy.images.build import ingredients
-
 from edeploy.images.build.layers import Layer
 from edeploy.images.build.line import Line, Settings
 from edeploy.images.build.shared_tree import How, Source, make_tree

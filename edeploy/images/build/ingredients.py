@@ -11,19 +11,20 @@ from functools import cache
 from pathlib import Path
 
 import edeploy.images
+from edeploy.images.build.role_files import early_files, file_digest, overlay_files
+from edeploy.images.manifest import quote
+from edeploy.images.nodepack import node_bytes
+from edeploy.images.owners import paths_text
 from edeploy.images.packages.apt import architecture
 from edeploy.images.packages.debian import request_of, users_of
-from edeploy.images.manifest import quote
-from edeploy.images.owners import paths_text
 from edeploy.images.packages.mirrors import Source
-from edeploy.images.nodepack import node_bytes
-from edeploy.images.build.role_files import early_files, file_digest, overlay_files
 from edeploy.images.packages.plan import Plan
 from edeploy.images.recipe import LOCK, Recipe
 from edeploy.images.recipe_file import Family
 
 # The steps of a build are an ingredient like the recipe: these modules hold them.
-_BOTH = ("build/bench.py",
+_BOTH = (
+    "build/bench.py",
     "build/accounts.py",
     "build/chroot.py",
     "build/compiled.py",

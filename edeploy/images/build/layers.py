@@ -15,8 +15,8 @@ from edeploy import atomic
 from edeploy.errors import EdeployError
 from edeploy.images import manifest
 from edeploy.images.locks import Busy, alone
-from edeploy.images.trash import discard, remove_tree
 from edeploy.images.manifest import Entry
+from edeploy.images.trash import discard, remove_tree
 from edeploy.run import run
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -29,7 +28,6 @@ from edeploy.images.packages.plan import Package, Plan, parse_plan
 from edeploy.images.packages.pool import Damaged, Pool
 from edeploy.images.recipe import Recipe, line_of, load_recipe
 from edeploy.images.store import Store
-
 
 # How many packages an error names.
 _NAMED = 4
@@ -75,7 +73,7 @@ class Line:
         self._states: dict[str, str] = {}
 
     def finished(self) -> list[Layer]:
-        """All layers. Raises EdeployError, ProgramFailed, OSError; what is finished by then stays."""
+        """All layers. Raises EdeployError, ProgramFailed, OSError; what is finished stays."""
         self._layers.clear_leftovers()
         if self._locked:
             self._take_over(self._locked)
@@ -146,8 +144,8 @@ class Line:
             if not self._locked:
                 raise
             raise type(error)(
-                f"{self._locked.place} names {_some_of(missing)}, not in the pool and not to be had:"
-                f" {_reason(error)}",
+                f"{self._locked.place} names {_some_of(missing)}, not in the pool and not to be"
+                f" had: {_reason(error)}",
                 "Copy the pool of a store that has them, name a mirror that keeps old versions"
                 f" (--mirror), or lock again: edeploy image lock {self._leaf.name}",
             ) from error
@@ -257,6 +255,7 @@ class Line:
         if key not in self._states:
             self._states[key] = family.state(ask=not self._settings.offline)
         return self._states[key]
+
 
 def _some_of(packages: Sequence[Package]) -> str:
     named = ", ".join(map(str, packages[:_NAMED]))

@@ -67,7 +67,9 @@ def first_difference(
     if not paths:
         return None
     # A folder's time only says that something in it is another way.
-    path = next((path for path in paths if not _is_folder(before.get(path), after.get(path))), paths[0])
+    path = next(
+        (path for path in paths if not _is_folder(before.get(path), after.get(path))), paths[0]
+    )
     about = one.about()
     what, cause = _compared(path, (one, other), (before.get(path), after.get(path)), builders)
     others = tuple(quote(each) for each in paths if each != path)
@@ -147,7 +149,9 @@ def _cause(
     if magic == _GZIP and offset in _GZIP_TIME:
         return "the time in a gzip header (gzip -n leaves it out)"
     if path.suffix == ".pyc" and offset in _PYTHON_TIME:
-        return "the source's time in Python bytecode (compileall --invalidation-mode unchecked-hash)"
+        return (
+            "the source's time in Python bytecode (compileall --invalidation-mode unchecked-hash)"
+        )
     known = (
         ("the builder's host name", [builder.host for builder in builders]),
         ("the place of the store", [builder.store for builder in builders]),
