@@ -2,6 +2,7 @@
 
 import json
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,19 +35,16 @@ class Seen:
     state: JsonObject
 
 
-@dataclass(frozen=True)
-class Keyed:
-    """A rack whose machines let us in."""
+class Doors(ABC):
+    """Machines that let us in."""
 
-    box: Box
-    key: Path
-
+    @abstractmethod
     def ask(self, name: str, words: list[str], *, stdin: str = "", check: bool = True) -> str:
         """Run a command on a machine, by SSH."""
-        known = machine(self.box, name)
-        assert known is not None
-        argv = ["ssh", "-i", str(self.key), *SSH, f"root@{address_of(known)}", *words]
-        return run(self.box.lab.inside(argv), stdin=stdin, check=check, timeout=PATIENCE).out
+
+    @abstractmethod
+    def console(self, name: str) -> bytes:
+        """All that a machine ever said on its console."""
 
     def look(self, name: str) -> Seen | None:
         """What a machine says of itself, None while it does not answer."""
@@ -66,9 +64,29 @@ class Keyed:
             assert time.monotonic() < deadline, f"{name}: {found}"
             time.sleep(1)
 
+
+@dataclass(frozen=True)
+class Keyed(Doors):
+    """A rack whose machines let us in."""
+
+    box: Box
+    key: Path
+
+    def ask(self, name: str, words: list[str], *, stdin: str = "", check: bool = True) -> str:
+        """See `Doors.ask`."""
+        known = machine(self.box, name)
+        assert known is not None
+        argv = ssh(self.key, address_of(known), words)
+        return run(self.box.lab.inside(argv), stdin=stdin, check=check, timeout=PATIENCE).out
+
     def console(self, name: str) -> bytes:
-        """All that a machine ever said on its console."""
+        """See `Doors.console`."""
         return self.box.lab.folder.machine(name).console_log.read_bytes()
+
+
+def ssh(key: Path, address: str, words: list[str]) -> list[str]:
+    """The words that run a command on a machine."""
+    return ["ssh", "-i", str(key), *SSH, f"root@{address}", *words]
 
 
 @contextmanager

@@ -11,34 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from doors import ssh
+from plain import ADDRESS, GIB, started
 from racks import PATIENCE
 
-from edeploy.bmc.power import Action
 from edeploy.disks.disk import Made, Wish, make_disk
 from edeploy.disks.formats import Format
 from edeploy.errors import EdeployError
 from edeploy.images.build.image import DEFAULT_VERSION
 from edeploy.images.store import Store
-from edeploy.lab.power import power
-from edeploy.lab.status import machines
-from edeploy.lab.up import Lab, running
+from edeploy.lab.up import Lab
 from edeploy.run import run
 
-GIB = 1 << 30
-ADDRESS, MAC = "10.79.0.11", "52:54:00:d1:00:01"
-RACK = """
-name: disks
-network: {{address: 10.79.0.1/24}}
-machines:
-  - name: machine
-    firmware: {firmware}
-    memory: 1G
-    cpus: 2
-    disks: [{{bus: {bus}, size: 4G}}]
-    nics: [{{model: virtio, mac: "{mac}"}}]
-    bmc: {{address: 10.79.0.201}}
-    boot: [disk]
-"""
 # One connection: each is seconds of an emulated processor's work.
 FACTS = """
 fact() { echo "$1=$(eval "$2" 2>&1)"; }
@@ -82,23 +66,9 @@ def disk(images: Store, folder: Path) -> Made:
 )
 def lab(request: pytest.FixtureRequest, disk: Made, folder: Path) -> Iterator[Lab]:
     """A machine that starts from a disk, which is larger than the file was."""
-    rack = folder / "rack.yaml"
     firmware, bus = request.param
-    rack.write_text(RACK.format(firmware=firmware, bus=bus, mac=MAC))
-    with running(rack) as found:
-        words = ["dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--port=0",
-                 "--no-ping", "--interface=br0", "--dhcp-range=10.79.0.10,10.79.0.99",
-                 "--dhcp-option=option:dns-server,10.79.0.1", "--leasefile-ro", "--pid-file",
-                 f"--log-facility={folder}/dhcp.log", f"--dhcp-host={MAC},{ADDRESS}"]  # fmt: skip
-        dhcp = subprocess.Popen(found.inside(words))
-        (machine,) = machines(found.folder)
-        file = machine.folder.disk(0)
-        run(["cp", "--sparse=always", disk.path, file])
-        os.truncate(file, 4 * GIB)
-        assert power(machine, Action.ON) == "on"
+    with started("disks", disk.path, folder, firmware=firmware, bus=bus) as found:
         yield found
-        dhcp.terminate()
-        dhcp.wait()
 
 
 def until(lab: Lab, argv: list[str], wanted: str) -> str:
@@ -128,9 +98,7 @@ def test_a_plain_machine_starts_and_serves(lab: Lab) -> None:
 def test_the_machine_makes_its_own_and_fills_its_disk(
     lab: Lab, folder: Path, images: Store, request: pytest.FixtureRequest
 ) -> None:
-    options = ["-i", str(folder / "key"), "-o", "StrictHostKeyChecking=no", "-o", "BatchMode=yes",
-               "-o", "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]  # fmt: skip
-    said = until(lab, ["ssh", *options, f"root@{ADDRESS}", FACTS], "END\n")
+    said = until(lab, ssh(folder / "key", ADDRESS, [FACTS]), "END\n")
     facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     assert facts["firmware"] in request.node.name
     assert {"nosmt", "edeploy=web-1.0.0.1"} <= set(facts["arguments"].split())

@@ -1,12 +1,12 @@
 """A version that does not start, or does not do its job, gives way to the good one by itself."""
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from doors import Keyed, Seen, keyed
 from racks import SERIALS
+from second import make_second, restart, settle
 
 from edeploy.images.store import Store
 from edeploy.server.client import JsonObject
@@ -14,39 +14,6 @@ from edeploy.server.client import JsonObject
 GOOD, TRIAL = "web-1.0.0.1", "web-1.0.1.1"
 NAMES = sorted(SERIALS)
 
-# A second version beside the first, as an upgrade leaves it; what it says of itself is in `about`.
-MAKE_SECOND = """
-import json, shutil, subprocess, sys
-from pathlib import Path
-sys.path.insert(0, "/usr/sbin/edeploy-node")
-from edeploy.node.boot import loader_of
-from edeploy.node.upgrade.places import Places
-from edeploy.node.upgrade.state import Phase, State, write_state
-good, name, about = json.loads({about!r})
-places = Places(Path("/sysroot"))
-loader = loader_of(places)
-loader.disarm()
-tree = places.tree(name)
-if tree.exists():
-    shutil.rmtree(tree)
-subprocess.run(["cp", "-al", places.tree(good), tree], check=True)
-shutil.rmtree(tree / "etc")
-subprocess.run(["cp", "-a", places.tree(good) / "etc", tree / "etc"], check=True)
-(tree / "etc/default/grub.d/zz.cfg").write_text(
-    'GRUB_CMDLINE_LINUX="$GRUB_CMDLINE_LINUX ' + about.get("arguments", "") + '"\\n'
-)
-for path, text in about.get("files", {{}}).items():
-    (tree / path).unlink(missing_ok=True)
-    (tree / path).parent.mkdir(parents=True, exist_ok=True)
-    (tree / path).write_text(text)
-    (tree / path).chmod(0o755)
-loader.prepare([good, name], good)
-for path in about.get("removed", []):
-    (places.boot(name) / path).unlink()
-write_state(places.state, State(phase=Phase.ARMED, good=good, trial=name))
-loader.arm(name, tries=about.get("tries", 3))
-print(loader.describe())
-"""
 RACKS = [
     pytest.param("ext4", id="bios-on-ext4"),
     pytest.param("xfs", id="bios-on-xfs", marks=pytest.mark.long),
@@ -64,27 +31,15 @@ def try_second(rack: Keyed, about: JsonObject, phase: str) -> dict[str, Seen]:
     """Make, arm and start a second version on each machine; what they say in the end."""
     before = {name: rack.seen_when(name, "idle").boot for name in NAMES}
     for name in NAMES:
-        code = MAKE_SECOND.format(about=json.dumps([GOOD, TRIAL, about]))
-        assert "counts the tries" in rack.ask(name, ["python3", "-"], stdin=code)
-        rack.ask(name, ["systemctl", "reboot"], check=False)
+        assert "counts the tries" in make_second(rack, name, GOOD, TRIAL, about)
+        restart(rack, name)
     return {name: rack.seen_when(name, phase, not_in=before[name]) for name in NAMES}
-
-
-def settle(rack: Keyed) -> None:
-    """Forget the last trial."""
-    code = (
-        "import sys; sys.path.insert(0, '/usr/sbin/edeploy-node')\n"
-        "from pathlib import Path\n"
-        "from edeploy.node.upgrade.state import State, write_state\n"
-        f"write_state(Path('/sysroot/edeploy/state.json'), State(good={GOOD!r}))\n"
-    )
-    for name in NAMES:
-        rack.ask(name, ["python3", "-"], stdin=code)
 
 
 @pytest.fixture
 def settled(rack: Keyed) -> Keyed:
-    settle(rack)
+    for name in NAMES:
+        settle(rack, name, GOOD)
     return rack
 
 

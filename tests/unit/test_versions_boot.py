@@ -17,6 +17,7 @@ from edeploy.node.boot.systemd_boot import SystemdBootLoader
 from edeploy.node.upgrade.places import Places
 
 DISK = BootDisk("root=UUID=r00t ro", ("search --fs-uuid --set=root b00t",), "b00t", "/boot")
+SURVIVING = "panic=30 rd.shell=0 rd.emergency=reboot"
 ONE, TWO, OLD = "web-1.0.1", "web-1.1.1", "web-0.9.0"
 
 
@@ -67,7 +68,7 @@ def test_the_good_version_is_the_first_entry_with_its_own_kernel(
     text = config(places)
     assert f"menuentry '{TWO}: Debian 12, Linux 6.1.0-56-amd64' --id edeploy-{TWO} {{" in text
     assert (
-        f"\t\tlinux /boot/edeploy/{TWO}/vmlinuz root=UUID=r00t ro edeploy={TWO} panic=30 quiet "
+        f"\t\tlinux /boot/edeploy/{TWO}/vmlinuz root=UUID=r00t ro edeploy={TWO} {SURVIVING} quiet "
         f"${{edeploy_mark}}\n\t\tinitrd /boot/edeploy/{TWO}/initrd\n"
     ) in text
     boot = places.root / "boot"
@@ -141,7 +142,7 @@ def test_the_system_from_before_the_first_upgrade_starts_as_it_did(
     (places.root / "etc/default/grub").write_text("GRUB_CMDLINE_LINUX=old\n")
     loader.prepare([OLD, ONE], OLD)
     assert (
-        "\t\tlinux /boot/vmlinuz-5.10.0-9 root=UUID=r00t ro panic=30 old ${edeploy_mark}\n"
+        f"\t\tlinux /boot/vmlinuz-5.10.0-9 root=UUID=r00t ro {SURVIVING} old ${{edeploy_mark}}\n"
         "\t\tinitrd /boot/initrd.img-5.10.0-9\n"
     ) in config(places)
     assert (boot / "grub/grub.cfg.before-edeploy").read_text().startswith("menuentry")
@@ -155,7 +156,10 @@ def test_entries_follow_a_change_of_the_settings(places: Places, loader: GrubLoa
     path = places.tree(ONE) / "etc/default/grub"
     path.write_text('GRUB_CMDLINE_LINUX="nosmt panic=5 console=ttyS1,9600"\n')
     loader.refresh()
-    assert f"edeploy={ONE} nosmt panic=5 console=ttyS1,9600 $" in config(places)
+    assert (
+        f"edeploy={ONE} rd.shell=0 rd.emergency=reboot nosmt panic=5 console=ttyS1,9600 $"
+        in config(places)
+    )
     assert entries(places) == [TWO, ONE]
 
 
@@ -184,7 +188,7 @@ def test_a_trial_by_kexec_leaves_the_loader_as_it_is(
     folder = places.root / f"boot/edeploy/{TWO}"
     assert (tmp_path / "called").read_text() == (
         f"kexec --load {folder}/vmlinuz --initrd={folder}/initrd"
-        f" --command-line=root=UUID=r00t ro edeploy={TWO} panic=30 quiet edeploy.trial\n"
+        f" --command-line=root=UUID=r00t ro edeploy={TWO} {SURVIVING} quiet edeploy.trial\n"
         "systemctl kexec\n"
     )
     loader.confirm(TWO)
@@ -263,7 +267,7 @@ def test_systemd_boot_counts_in_the_name_of_an_entry(
     systemd.arm(TWO)
     counted = places.root / f"efi/loader/entries/edeploy-{TWO}+3.conf"
     assert conf(places)[counted.name] == 3
-    assert f"options root=UUID=r00t ro edeploy={TWO} panic=30 quiet edeploy.trial\n" in (
+    assert f"options root=UUID=r00t ro edeploy={TWO} {SURVIVING} quiet edeploy.trial\n" in (
         counted.read_text()
     )
     assert f"linux /edeploy/{TWO}/vmlinuz\ninitrd /edeploy/{TWO}/initrd\n" in counted.read_text()

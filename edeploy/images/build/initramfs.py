@@ -2,28 +2,52 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from dataclasses import dataclass
 
 from edeploy.errors import EdeployError
 from edeploy.images.build.bench import Bench
 from edeploy.images.build.logged import in_tree
 from edeploy.names import under
 
-_UPDATE = "/usr/sbin/update-initramfs"
-_ASKED = f"{_UPDATE}.asked"
-_STAND_IN = f"#!/bin/sh\n: > {_ASKED}\n"
-# Left alone, initramfs-tools would make it once for the kernel and again for each of its hooks.
-_DIVERT = ("dpkg-divert", "--quiet", "--local", "--rename", "--divert", f"{_UPDATE}.later")
 
-LATER_HOOK = (
-    f'chroot "$1" {" ".join(_DIVERT)} --add {_UPDATE}'
-    f' && printf "#!/bin/sh\\n: > {_ASKED}\\n" > "$1"{_UPDATE} && chmod 755 "$1"{_UPDATE}'
+@dataclass(frozen=True)
+class _Maker:
+    """A program that makes an initramfs: its path; `words` after it, with `{}` for the kernel's
+    release."""
+
+    program: str
+    words: tuple[str, ...]
+
+
+# The first one that there is: later packages of dracut bring the other name as well.
+_MAKERS = (
+    _Maker("/usr/sbin/update-initramfs", ("-c", "-k", "{}")),
+    _Maker("/usr/bin/dracut", ("--quiet", "--force", "/boot/initrd.img-{}", "{}")),
+)
+_ASKED = "/usr/sbin/update-initramfs.asked"
+_STAND_IN = f"#!/bin/sh\n: > {_ASKED}\n"
+# Left alone, each would make it once for the kernel, and initramfs-tools for each of its hooks.
+_DIVERT = ("dpkg-divert", "--quiet", "--local", "--rename")
+
+
+def _diversion(program: str) -> list[str]:
+    return [*_DIVERT, "--divert", f"{program}.later", "--add", program]
+
+
+LATER_HOOK = " && ".join(
+    f'chroot "$1" {" ".join(_diversion(maker.program))}'
+    f' && printf "#!/bin/sh\\n: > {_ASKED}\\n" > "$1"{maker.program}'
+    f' && chmod 755 "$1"{maker.program}'
+    for maker in _MAKERS
 )
 """Does the same as `later`, as a hook of mmdebstrap."""
 
-# Where initramfs-tools and its hooks look for what to do.
+# Where initramfs-tools, dracut and their parts look for what to do.
 _SETTINGS = (
+    "etc/dracut.conf",
+    "etc/dracut.conf.d",
     "etc/initramfs-tools",
+    "usr/lib/dracut",
     "usr/share/initramfs-tools",
     "etc/modprobe.d",
     "etc/modules",
@@ -38,11 +62,13 @@ _SETTINGS = (
 
 def later(bench: Bench) -> None:
     """From now on, note that an initramfs is asked for instead of making it."""
-    path = under(bench.tree, "usr/sbin") / Path(_UPDATE).name
-    if path.exists() and not _has_stand_in(bench.tree):
-        in_tree(bench, [*_DIVERT, "--add", _UPDATE])
-        path.write_text(_STAND_IN, encoding="ascii")
-        path.chmod(0o755)
+    for maker in _MAKERS:
+        folder, _, name = maker.program.lstrip("/").rpartition("/")
+        path = under(bench.tree, folder) / name
+        if path.exists() and not _has_stand_in(bench, maker):
+            in_tree(bench, _diversion(maker.program))
+            path.write_text(_STAND_IN, encoding="ascii")
+            path.chmod(0o755)
 
 
 def make(bench: Bench, *, kernel: bool) -> bool:
@@ -51,33 +77,40 @@ def make(bench: Bench, *, kernel: bool) -> bool:
     Whether it was made. Raises EdeployError, ProgramFailed.
     """
     asked = bench.tree / _ASKED.lstrip("/")
-    releases = _releases(bench.tree) if kernel else []
+    releases = _releases(bench) if kernel else []
     is_missing = any(not (bench.tree / f"boot/initrd.img-{name}").exists() for name in releases)
     wanted = kernel and (asked.exists() or is_missing or _is_touched(bench))
     asked.unlink(missing_ok=True)
-    if _has_stand_in(bench.tree):
-        (bench.tree / _UPDATE.lstrip("/")).unlink(missing_ok=True)
-        in_tree(bench, ["dpkg-divert", "--quiet", "--local", "--rename", "--remove", _UPDATE])
-    if wanted and not (bench.tree / _UPDATE.lstrip("/")).exists():
+    _bring_back(bench)
+    makers = [maker for maker in _MAKERS if (bench.tree / maker.program.lstrip("/")).exists()]
+    if wanted and not makers:
         raise EdeployError(
             "a role with a kernel needs an initramfs, and nothing makes one",
-            "Add initramfs-tools to its packages.",
+            "Add initramfs-tools or dracut to its packages.",
         )
     for release in releases if wanted else []:
-        in_tree(bench, ["update-initramfs", "-c", "-k", release], what="update-initramfs")
+        words = [word.format(release) for word in makers[0].words]
+        in_tree(bench, [makers[0].program, *words], what=makers[0].program.rpartition("/")[2])
     return wanted
 
 
-def _releases(tree: Path) -> list[str]:
-    return sorted(path.name for path in (tree / "usr/lib/modules").iterdir())
+def _bring_back(bench: Bench) -> None:
+    for maker in _MAKERS:
+        if _has_stand_in(bench, maker):
+            (bench.tree / maker.program.lstrip("/")).unlink(missing_ok=True)
+            in_tree(bench, [*_DIVERT, "--remove", maker.program])
+
+
+def _releases(bench: Bench) -> list[str]:
+    return sorted(path.name for path in (bench.tree / "usr/lib/modules").iterdir())
 
 
 def _is_touched(bench: Bench) -> bool:
-    """Whether the role has something of its own where initramfs-tools looks."""
+    """Whether the role has something of its own where initramfs-tools or dracut looks."""
     upper = bench.upper
     return upper is None or any((upper / name).exists() for name in _SETTINGS)
 
 
-def _has_stand_in(tree: Path) -> bool:
-    diversions = tree / "var/lib/dpkg/diversions"
-    return diversions.exists() and f"\n{_UPDATE}\n" in f"\n{diversions.read_text()}"
+def _has_stand_in(bench: Bench, maker: _Maker) -> bool:
+    diversions = bench.tree / "var/lib/dpkg/diversions"
+    return diversions.exists() and f"\n{maker.program}\n" in f"\n{diversions.read_text()}"

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 DROP_IN = "/etc/default/grub.d/edeploy.cfg"
-# After an oops the kernel would stay as it is, and initramfs-tools would open a shell: nobody is
-# there to see it, and the boot loader can only do something at the next start.
-PANIC = "panic=30"
+# After an oops the kernel would stay as it is, and an initramfs would open a shell: nobody is there
+# to see it, and the boot loader can only do something at the next start.
+SURVIVING = ("panic=30", "rd.shell=0", "rd.emergency=reboot")
 _ASSIGNMENT = re.compile(r"\s*(?:export\s+)?(GRUB_CMDLINE_LINUX(?:_DEFAULT)?)=(.*)")
 _SERIAL = re.compile(r"ttyS(\d+)(?:,(\d+))?")
 
@@ -50,10 +50,11 @@ def settings_files(root: Path) -> list[Path]:
 
 
 def surviving(arguments: str) -> str:
-    """The arguments, and what restarts a kernel that died, unless they say what shall be."""
-    if any(word.startswith("panic=") for word in arguments.split()):
-        return arguments
-    return f"{PANIC} {arguments}".strip()
+    """The arguments, and what restarts a kernel or initramfs that died, unless they say what shall
+    be."""
+    said = {word.partition("=")[0] for word in arguments.split()}
+    added = [word for word in SURVIVING if word.partition("=")[0] not in said]
+    return " ".join([*added, arguments]).strip()
 
 
 def kernel_arguments(wanted: Sequence[str], running: str) -> str:

@@ -14,3 +14,8 @@ install() {
 	inst_simple /usr/lib/edeploy/pivot
 	inst_hook pre-pivot 00 "$moddir/edeploy.sh"
 }
+
+installkernel() {
+	# systemd mounts it here or not at all; it tells that systemd-boot started the machine.
+	instmods efivarfs
+}
