@@ -61,7 +61,7 @@ def test_a_kernel_that_panics(trials: Trials) -> None:
 
 
 def test_a_check_that_fails(trials: Trials) -> None:
-    trials.refuse({**LAME, "tries": 2}, "the replica is behind")
+    trials.refuse({**LAME, "tries": 1}, "the replica is behind")
 
 
 def test_a_good_one_is_confirmed_and_stays(trials: Trials) -> None:
