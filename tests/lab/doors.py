@@ -18,7 +18,9 @@ from edeploy.run import run
 from edeploy.server.client import JsonObject
 
 SSH = ("-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null",
-       "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR")  # fmt: skip
+       "-o", "ConnectTimeout=5", "-o", "BatchMode=yes", "-o", "LogLevel=ERROR",
+       # A machine that restarts may not say so any more.
+       "-o", "ServerAliveInterval=10", "-o", "ServerAliveCountMax=3")  # fmt: skip
 LOOK = """
 cat /proc/sys/kernel/random/boot_id /proc/cmdline; systemctl is-active edeploy-health.service
 cat /sysroot/edeploy/state.json
