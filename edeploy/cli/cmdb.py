@@ -6,7 +6,8 @@ from pathlib import Path
 import click
 
 from edeploy.cli import cmdb_tables as tables
-from edeploy.cli.operators import JSON_FLAG, SOCKET, show_answer
+from edeploy.cli.operators import SOCKET, show_answer
+from edeploy.cli.options import json_option
 from edeploy.errors import EdeployError
 from edeploy.match.cmdb import Entry, read_cmdb, read_cmdb_literal, uneven_ranges
 from edeploy.match.problems import BadFile
@@ -30,7 +31,7 @@ def command(ctx: click.Context, socket: Path) -> None:
 
 @command.command()
 @click.argument("file", type=_FILE)
-@JSON_FLAG
+@json_option
 def expand(file: Path, as_json: bool) -> None:
     """Show the entries of a .cmdb file, its ranges expanded; needs no server."""
     entries = read_cmdb(file)
@@ -41,7 +42,7 @@ def expand(file: Path, as_json: bool) -> None:
 
 @command.command("ls")
 @click.argument("profile", required=False)
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def list_entries(api: OperatorsClient, profile: str | None, as_json: bool) -> None:
     """List the entries of all profiles or one: free, or held by whom, since when and why."""
@@ -52,7 +53,7 @@ def list_entries(api: OperatorsClient, profile: str | None, as_json: bool) -> No
 @click.argument("profile")
 @click.argument("entry")
 @click.argument("machine")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def assign(api: OperatorsClient, profile: str, entry: str, machine: str, as_json: bool) -> None:
     """Give an entry to a machine: it gets it at its next install."""
@@ -64,7 +65,7 @@ def assign(api: OperatorsClient, profile: str, entry: str, machine: str, as_json
 @click.argument("what", metavar="MACHINE|ENTRY")
 @click.option("--profile", help="Of this profile only.")
 @click.option("--yes", is_flag=True, help="Also what a running machine uses.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def release(api: OperatorsClient, what: str, profile: str | None, yes: bool, as_json: bool) -> None:
     """Let others have the entries and the quota slot of a machine, or one entry."""
@@ -75,7 +76,7 @@ def release(api: OperatorsClient, what: str, profile: str | None, yes: bool, as_
 @command.command("import")
 @click.argument("source", metavar="DIR|FILE", type=click.Path(exists=True, path_type=Path))
 @click.option("--profile", help="The profile of a FILE that is not called PROFILE.cmdb.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def take_over(api: OperatorsClient, source: Path, profile: str | None, as_json: bool) -> None:
     """Take over who had which entry from an old installation's .cmdb files.

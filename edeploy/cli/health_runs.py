@@ -11,7 +11,8 @@ from rich.live import Live
 from edeploy.cli import health_tables as tables
 from edeploy.cli import machine_tables
 from edeploy.cli.cells import as_row, as_rows
-from edeploy.cli.operators import JSON_FLAG, SOCKET, post_each, show_answer
+from edeploy.cli.operators import SOCKET, post_each, show_answer
+from edeploy.cli.options import json_option
 from edeploy.errors import EdeployError
 from edeploy.match.profile_settings import TESTS
 from edeploy.server.client import OperatorsClient
@@ -33,7 +34,7 @@ _CAMPAIGN = '[[disks]] with serial = "…", and signatures = ["ext4"] when somet
     help="Tests that write, on the disks that this TOML file names by serial number.",
 )
 @SOCKET
-@JSON_FLAG
+@json_option
 def run(
     names: tuple[str, ...],
     profile: str | None,
@@ -54,7 +55,7 @@ def run(
 @click.command()
 @NAMES
 @SOCKET
-@JSON_FLAG
+@json_option
 def go(names: tuple[str, ...], socket: Path, as_json: bool) -> None:
     """Judge machines that wait for others of their kind without them."""
     api = OperatorsClient(socket)
@@ -64,7 +65,7 @@ def go(names: tuple[str, ...], socket: Path, as_json: bool) -> None:
 @click.command()
 @click.option("--once", is_flag=True, help="Look once, and end.")
 @SOCKET
-@JSON_FLAG
+@json_option
 def watch(once: bool, socket: Path, as_json: bool) -> None:
     """Show what is measured now, until nothing is or Ctrl-C; --json: once."""
     api = OperatorsClient(socket)
@@ -82,7 +83,7 @@ def watch(once: bool, socket: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("name", metavar="NAME")
 @SOCKET
-@JSON_FLAG
+@json_option
 def show(name: str, socket: Path, as_json: bool) -> None:
     """Show all tests of a machine, with their verdicts."""
     show_answer(OperatorsClient(socket).get("machines", name, "tests"), as_json, tables.history)
@@ -100,7 +101,7 @@ def results(names: tuple[str, ...], socket: Path) -> None:
 @click.command()
 @ANY_NAMES
 @SOCKET
-@JSON_FLAG
+@json_option
 def compare(names: tuple[str, ...], socket: Path, as_json: bool) -> None:
     """Compare machines with themselves: their newest test with the first that they passed.
 

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from edeploy.bmc.power import Action
+from edeploy.cli.options import json_option
 from edeploy.errors import EdeployError
 from edeploy.lab import console as serial
 from edeploy.lab import power as lab_power
@@ -57,7 +58,7 @@ def up(rack: Path, accel: str, root: Path) -> None:
 
 
 @command.command()
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 @_root
 def ls(as_json: bool, root: Path) -> None:
     """The machines of all labs that are up."""

@@ -8,7 +8,8 @@ import click
 
 from edeploy.cli import hardware_tables
 from edeploy.cli import machine_tables as tables
-from edeploy.cli.operators import JSON_FLAG, SOCKET, post_each, show_answer
+from edeploy.cli.operators import SOCKET, post_each, show_answer
+from edeploy.cli.options import json_option
 from edeploy.errors import EdeployError
 from edeploy.machines.policy import ENDINGS_BAD, ENDINGS_GOOD
 from edeploy.match.profile_settings import TESTS
@@ -29,7 +30,7 @@ def command(ctx: click.Context, socket: Path) -> None:
 
 
 @command.command("ls")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def list_machines(api: OperatorsClient, as_json: bool) -> None:
     """List all machines with their states."""
@@ -40,7 +41,7 @@ def list_machines(api: OperatorsClient, as_json: bool) -> None:
 @NAME
 @click.argument("part", nargs=-1)
 @click.option("--facts", is_flag=True, help="All items of its last report, or those of PART.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def show(
     api: OperatorsClient, name: str, part: tuple[str, ...], facts: bool, as_json: bool
@@ -63,7 +64,7 @@ def show(
 @click.argument("other", required=False)
 @click.option("--since", metavar="DATE|REPORT", help="Against the report of then, or number.")
 @click.option("--all", "everything", is_flag=True, help="Also what differs by itself.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def diff(
     api: OperatorsClient,
@@ -93,7 +94,7 @@ def diff(
 @NAME
 @click.argument("other")
 @click.option("--yes", is_flag=True, help="Needed: only the record of OTHER is left.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def same(api: OperatorsClient, name: str, other: str, yes: bool, as_json: bool) -> None:
     """Say that NAME is the machine OTHER, with other parts: one record is left.
@@ -112,7 +113,7 @@ def same(api: OperatorsClient, name: str, other: str, yes: bool, as_json: bool) 
 
 @command.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def new(api: OperatorsClient, names: tuple[str, ...], as_json: bool) -> None:
     """Say that machines that are held are machines of their own."""
@@ -122,7 +123,7 @@ def new(api: OperatorsClient, names: tuple[str, ...], as_json: bool) -> None:
 
 @command.command()
 @NAME
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def log(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Show what happened to a machine: attempts, phases, log lines, events."""
@@ -132,7 +133,7 @@ def log(api: OperatorsClient, name: str, as_json: bool) -> None:
 @command.command()
 @click.argument("action", type=click.Choice(["on", "off", "cycle", "status"]))
 @NAME
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def power(api: OperatorsClient, action: str, name: str, as_json: bool) -> None:
     """Switch a machine's power by its BMC."""
@@ -142,7 +143,7 @@ def power(api: OperatorsClient, action: str, name: str, as_json: bool) -> None:
 @command.command()
 @NAME
 @click.option("--yes", is_flag=True, help="Needed: its disk will be written again.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def reinstall(api: OperatorsClient, name: str, yes: bool, as_json: bool) -> None:
     """Install an active machine again at its next network boot."""
@@ -155,7 +156,7 @@ def reinstall(api: OperatorsClient, name: str, yes: bool, as_json: bool) -> None
 
 @command.command()
 @NAME
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def retry(api: OperatorsClient, name: str, as_json: bool) -> None:
     """Let a failed machine be matched and installed again."""
@@ -166,7 +167,7 @@ def retry(api: OperatorsClient, name: str, as_json: bool) -> None:
 @NAME
 @click.option("--reason", required=True, help="Why it is good enough; kept with the evidence.")
 @click.option("--until", metavar="DATE", help="From then on it has to pass its test again.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def accept(api: OperatorsClient, name: str, reason: str, until: str | None, as_json: bool) -> None:
     """Take a machine as it is, rejected or not tested: it may get a role.
@@ -182,7 +183,7 @@ def accept(api: OperatorsClient, name: str, reason: str, until: str | None, as_j
 @command.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True)
 @click.option("--profile", type=click.Choice(TESTS[1:]), help="Default: that of its last test.")
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def retest(
     api: OperatorsClient, names: tuple[str, ...], profile: str | None, as_json: bool
@@ -198,7 +199,7 @@ def retest(
 @click.option("--on-success", type=click.Choice(["", *ENDINGS_GOOD]), help='"": the profile\'s.')
 @click.option("--on-failure", type=click.Choice(["", *ENDINGS_BAD]), help='"": the profile\'s.')
 @click.option("--health", type=click.Choice(["", *TESTS]), help='"": the profile\'s.')
-@JSON_FLAG
+@json_option
 @click.pass_obj
 def set_endings(
     api: OperatorsClient,

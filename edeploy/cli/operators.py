@@ -1,4 +1,4 @@
-"""What commands that ask the running server have in common: its socket, JSON or a table."""
+"""What commands that ask the running server have in common: its socket, its answers."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -10,7 +10,6 @@ from edeploy.errors import EdeployError
 from edeploy.server.client import OperatorsClient
 from edeploy.server.settings import ServerSettings
 
-JSON_FLAG = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 SOCKET = click.option(
     "--socket",
     type=click.Path(path_type=Path),

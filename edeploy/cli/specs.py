@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edeploy.cli.options import json_option
 from edeploy.cli.specs_answers import Answer, document, explanation, text, text_explained
 from edeploy.cli.specs_lint import lint_folder
 from edeploy.cli.specs_replay import replay_reports
@@ -18,7 +19,6 @@ from edeploy.match.solver import Match
 
 _FOLDER = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
-_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document.")
 _HW = click.option(
     "--hw", required=True, type=_FILE, help="A machine's report: JSON, or an old .hw file."
 )
@@ -48,7 +48,7 @@ command.add_command(upgrade_file)
     is_flag=True,
     help="The line that each rule takes, or the smallest set of rules that cannot be met.",
 )
-@_JSON
+@json_option
 def match_one(specs_file: Path, hw: Path, explain: bool, as_json: bool) -> None:
     """Say whether a report meets specs: with which values, or why not."""
     specs, module = rules_at(specs_file)
@@ -63,7 +63,7 @@ def match_one(specs_file: Path, hw: Path, explain: bool, as_json: bool) -> None:
 @command.command()
 @click.option("--dir", "folder", required=True, type=_FOLDER, help="The folder of profiles.")
 @_HW
-@_JSON
+@json_option
 def pick(folder: Path, hw: Path, as_json: bool) -> None:
     """Try all profiles on a report, in the order of `state`, and explain each."""
     profiles = load_profiles(folder)

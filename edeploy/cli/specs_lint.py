@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edeploy.cli.options import json_option
 from edeploy.images.store import Store
 from edeploy.match.lint import Unusable, lint
 
@@ -19,7 +20,7 @@ _FOLDER = click.Path(file_okay=False, path_type=Path)
 @click.option(
     "--ignore", multiple=True, metavar="TEXT", help="Leave out findings with this text in them."
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 def lint_folder(folder: Path, store: Path | None, ignore: tuple[str, ...], as_json: bool) -> None:
     """Check a folder of profiles. Exit status: 0 clean, 1 findings, 2 unusable."""
     try:

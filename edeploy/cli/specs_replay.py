@@ -12,6 +12,7 @@ from rich.console import Console
 
 from edeploy.cli.cells import new_table, text
 from edeploy.cli.operators import SOCKET
+from edeploy.cli.options import json_option
 from edeploy.errors import EdeployError
 from edeploy.inventory.items import BadReport, Report, read_report, report_of
 from edeploy.machines.recorded import Recorded, from_json, read_recorded, write_recorded
@@ -36,7 +37,7 @@ _Reports = list[tuple[str, Report]]
 @click.option("--server", is_flag=True, help="Against what machines have by the server's records.")
 @SOCKET
 @click.option("--write", "do_write", is_flag=True, help="Record what machines would get now.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 def replay_reports(
     reports: tuple[Path, ...],
     folder: Path,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from edeploy.cli.options import json_option
 from edeploy.errors import EdeployError
 from edeploy.match.python2.file import ScriptUpgrade, difference, upgrade_script, write
 from edeploy.match.python2.syntax import Change
@@ -15,7 +16,7 @@ from edeploy.match.python2.syntax import Change
 @click.command("upgrade")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--write", "do_write", is_flag=True, help="Replace the file, if it is Python 3 then.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON document.")
+@json_option
 def upgrade_file(file: Path, do_write: bool, as_json: bool) -> None:
     """Rewrite a configure script of Python 2 to Python 3, and show the difference.
 
