@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import signal
-import sys
 from pathlib import Path
-from types import FrameType
 
 import click
 
@@ -69,8 +66,6 @@ def disk(
         authorized_keys=authorized_keys.read_text() if authorized_keys else "",
     )
     target = output or Path(f"{image.role}-{image.version}.{kind}")
-    # As Ctrl-C does: what was begun goes away.
-    signal.signal(signal.SIGTERM, _stop)
     made = make_disk(
         place, image, target, wish, on_step=lambda step: click.echo(f"{image}: {step}", err=True)
     )
@@ -81,7 +76,3 @@ def disk(
         click.echo(
             f"{made.path}: {made.size / 1e9:.1f} GB for a machine, {made.used / 1e6:.1f} MB here"
         )
-
-
-def _stop(number: int, _: FrameType | None) -> None:
-    sys.exit(128 + number)
