@@ -42,7 +42,7 @@ class PhaseMessage(Message):
     """News of a phase."""
 
     phase: str
-    event: Literal["start", "progress", "log", "end", "fail"]
+    event: installs.PhaseEvent
     done: int | None = None
     total: int | None = None
     unit: Literal["bytes", "files", "steps"] | None = None
@@ -68,7 +68,7 @@ class StandingMessage(Message):
     version: str = Field(max_length=128)
     boot_id: str = Field("", max_length=128)
     kernel: str = Field("", max_length=256)
-    phase: Literal["", "stage", "pre", "apply", "boot", "check", "armed", "back", "failed"] = ""
+    phase: upgrades.Phase = upgrades.Phase.NONE
     goal: str = Field("", max_length=128)
     why: str = Field("", max_length=2000)
 
@@ -166,7 +166,7 @@ def _install_routes(app: FastAPI, service: Service) -> None:
         message = parsed(PhaseMessage, body)
         news = installs.PhaseNews(
             phase=message.phase,
-            event=installs.PhaseEvent(message.event),
+            event=message.event,
             done=message.done,
             total=message.total,
             unit=message.unit,
@@ -213,10 +213,7 @@ def _install_routes(app: FastAPI, service: Service) -> None:
 
     @app.post("/v1/standing")
     def standing_now(request: Request, secret: Secret, body: Body) -> JsonObject:
-        message = parsed(StandingMessage, body)
-        said = upgrades.Standing(
-            **{**message.model_dump(), "phase": upgrades.Phase(message.phase)},
-        )
+        said = upgrades.Standing(**parsed(StandingMessage, body).model_dump())
         address, now = peer(request), service.now()
         with database.write() as session:
             upgrades.take_standing(session, secret, said, service.policy, address=address, now=now)
