@@ -14,7 +14,7 @@ from edeploy.images import apart
 from edeploy.images.build.image import layers_of
 from edeploy.images.build.line import Settings
 from edeploy.images.packages.lock import Lock, read_lock
-from edeploy.images.recipe import Recipe, load_recipe
+from edeploy.images.recipe import LOCK, Recipe, load_recipe
 from edeploy.images.store import Store
 
 HOST = "another-builder"
@@ -28,7 +28,6 @@ ENVIRONMENT = {
     "USER": "another",
     "LOGNAME": "another",
 }
-_LOCK = "role.lock"
 # Namespaces of its own: the name is nobody else's.
 _NAMED = ("unshare", "--uts", "--", "sh", "-c", 'hostname "$1" && shift && exec "$@"', "sh", HOST)
 
@@ -46,7 +45,7 @@ def build_again(recipe: Recipe, lock: Lock, store: Store, on_step: Callable[[str
     """Make the layers of a locked recipe in `store`, with another host name, umask, time zone,
     language, user and place. Raises as `build_image`."""
     roles = recipe.parts[-1].folder.parent.resolve()
-    atomic.write(store.root / _LOCK, lock.text())
+    atomic.write(store.root / LOCK, lock.text())
     job = Job(str(roles), recipe.name, str(store.root.resolve()))
     what = f"the second build of {recipe.name}"
     apart.done_apart(
@@ -63,7 +62,7 @@ def _build(job: Job, on_step: Callable[[str], None]) -> None:
     os.umask(UMASK)
     store = Store(Path(job.store))
     recipe = load_recipe(Path(job.roles), job.role)
-    lock = read_lock(store.root / _LOCK)
+    lock = read_lock(store.root / LOCK)
     settings = Settings(offline=True, locks={job.role: lock})
     layers_of(recipe, store, settings, store.root / "failed-log", on_step)
 
