@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+# fcntl.h and linux/fs.h
+_AT_FDCWD = -100
+_RENAME_EXCHANGE = 2
+
 
 def write(path: Path, data: str | bytes, *, mode: int = 0o644) -> None:
     """Replace `path` by `data`; after a crash it holds the old content or the new one.
@@ -51,6 +55,22 @@ def sync_file_system(folder: Path) -> None:
         if libc.syncfs(handle) != 0:
             code = ctypes.get_errno()
             raise OSError(code, os.strerror(code), str(folder))
+
+
+def exchange(first: Path, second: Path) -> None:
+    """What was `first` is `second`, and the other way round, whenever the power goes.
+
+    Both must be there, on one file system. Raises OSError.
+    """
+    import ctypes
+
+    libc = ctypes.CDLL(None, use_errno=True)
+    done = libc.renameat2(
+        _AT_FDCWD, os.fsencode(first), _AT_FDCWD, os.fsencode(second), _RENAME_EXCHANGE
+    )
+    if done != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number), str(first), None, str(second))
 
 
 @contextmanager

@@ -1,9 +1,15 @@
 """The store's mirror: its key, its suites, and what two archives call by one name."""
 
+import itertools
 import os
 import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -13,8 +19,9 @@ from edeploy.images.packages import mirror_key
 from edeploy.images.packages.lock import Lock, LockedRole
 from edeploy.images.packages.mirrors import Source
 from edeploy.images.packages.plan import Package, Plan
-from edeploy.images.packages.repository import shelves_of
+from edeploy.images.packages.repository import PUBLIC, publish, shelves_of
 from edeploy.images.recipe_file import Family
+from edeploy.images.store import Store
 
 needs_gpg = pytest.mark.skipif(not shutil.which("gpg"), reason="needs gpg")
 
@@ -50,8 +57,18 @@ def test_two_files_of_one_path_are_both_there() -> None:
     assert paths == {one.sha256: "pool/main/a.deb", other.sha256: f"pool/{'2' * 64}/a.deb"}
 
 
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder for what this test alone makes, with a path that is short enough for sockets."""
+    with tempfile.TemporaryDirectory() as name:
+        yield Path(name)
+
+
 @needs_gpg
-def test_a_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
+def test_a_key_is_made_once_and_is_nobody_elses(
+    tmp_path: Path, short: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(short))
     store = tmp_path / "store"
     words = ["update", "--store", str(store), "--roles", str(tmp_path)]
     done = CliRunner().invoke(command, words)
@@ -66,8 +83,43 @@ def test_a_key_is_made_once_and_is_nobody_elses(tmp_path: Path) -> None:
     assert done.exception is None and "made, the key" not in done.output
     assert file.read_bytes() == secret
     # None of gpg's agents is left behind.
-    commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
-    assert not [each for each in commands if b"edeploy-gpg-" in each]
+    commands = [each.info["cmdline"] or [] for each in psutil.process_iter(["cmdline"])]
+    assert not [words for words in commands if str(short) in " ".join(words)]
+    assert list(short.iterdir()) == []
+
+
+@needs_gpg
+def test_whenever_an_update_is_killed_there_is_a_mirror(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    store.root.mkdir()
+    mirror_key.make_once(store.mirror_key)
+    publish(store, [], store.mirror_key)
+    for renames in itertools.count():
+        if not killed_after(renames, store):
+            break
+        assert "PUBLIC KEY" in (store.mirror / PUBLIC).read_text()
+    assert renames
+
+
+def killed_after(renames: int, store: Store) -> bool:
+    """Whether an update was killed: after so many renames of folders of the store."""
+    child = os.fork()
+    if child == 0:
+        left = renames
+
+        def hear(event: str, names: tuple[object, ...]) -> None:
+            nonlocal left
+            if event == "os.rename" and Path(str(names[0])).parent == store.root:
+                if not left:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left -= 1
+
+        sys.addaudithook(hear)
+        try:
+            publish(store, [], store.mirror_key)
+        finally:
+            os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
 @needs_gpg

@@ -28,7 +28,6 @@ from edeploy.images.packages.lock import Lock
 from edeploy.images.packages.mirrors import host_suite
 from edeploy.images.recipe import Recipe
 from edeploy.images.store import Image, Record, Store, record_text
-from edeploy.run import run
 
 DEFAULT_VERSION = "1.0.0"
 
@@ -323,7 +322,7 @@ def _workshop(image: Image) -> Iterator[_Workshop]:
 
 def _show(workshop: _Workshop, image: Image, store: Store) -> None:
     """Put the finished parts in their places; the record goes first and comes back last."""
-    run(["sync", "--file-system", str(workshop.folder)], timeout=None)
+    atomic.sync_file_system(workshop.folder)
     image.record_file.unlink(missing_ok=True)
     atomic.sync_folder(image.tree.parent)
     if image.tree.exists():

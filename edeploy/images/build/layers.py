@@ -17,7 +17,6 @@ from edeploy.images import manifest
 from edeploy.images.locks import Busy, alone
 from edeploy.images.manifest import Entry
 from edeploy.images.trash import discard, remove_tree
-from edeploy.run import run
 
 
 class Kind(StrEnum):
@@ -118,7 +117,7 @@ class Layers:
         atomic.write(folder / "ingredients", ingredients_text(ingredients))
         atomic.write(folder / "about.json", json.dumps(asdict(about), indent=1) + "\n")
         # One for all files: nothing of a layer may be missing after a crash when its name is there.
-        run(["sync", "--file-system", folder], timeout=None)
+        atomic.sync_file_system(folder)
         if layer.folder.exists():
             # A running build may have it as the parent's tree: it only goes out of sight.
             discard(layer.folder, self._trash)

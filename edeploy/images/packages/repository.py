@@ -90,9 +90,14 @@ def _publish(store: Store, locks: Sequence[Lock], key: Path) -> Published:
                 there = [shelf for shelf in shelves if shelf.suite == suite]
                 _write_suite(making, suite, there, architectures, signer)
             atomic.write(making / PUBLIC, signer.public(), mode=0o644)
+        atomic.sync_file_system(making)
         if store.mirror.exists():
-            trash.discard(store.mirror, store.trash)
-        making.rename(store.mirror)
+            atomic.exchange(making, store.mirror)
+            # Somebody may be fetching from what it was.
+            trash.discard(making, store.trash)
+        else:
+            making.rename(store.mirror)
+        atomic.sync_folder(store.root)
     finally:
         trash.remove_tree(making)
     return Published(tuple(shelves), tuple(sorted(suites)), tuple(missing))

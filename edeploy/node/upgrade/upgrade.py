@@ -15,7 +15,6 @@ from edeploy.images.manifest import Entry
 from edeploy.images.ways import Edge
 from edeploy.node.boot import Loader
 from edeploy.node.upgrade import etc, source
-from edeploy.node.upgrade.exchange import exchange
 from edeploy.node.upgrade.here import Here, alone, current
 from edeploy.node.upgrade.owned import state_paths
 from edeploy.node.upgrade.places import DATABASES
@@ -163,7 +162,7 @@ def merge_late(machine: Here) -> list[str]:
     copy_etc(pristine, work, manifest.parse(places.manifest(state.trial).read_bytes()))
     merged = etc.merge(now.pristine_etc, now.etc, pristine, work)
     atomic.sync_file_system(work)
-    exchange(work, tree / "etc")
+    atomic.exchange(work, tree / "etc")
     atomic.sync_folder(tree)
     shutil.rmtree(work, ignore_errors=True)
     return [os.fsdecode(path) for path in merged.overlaps]

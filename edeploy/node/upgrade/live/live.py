@@ -21,7 +21,6 @@ from edeploy.images.ways import Edge
 from edeploy.node.callhome import NODE_FILE
 from edeploy.node.http import ServerRefused
 from edeploy.node.upgrade import source
-from edeploy.node.upgrade.exchange import exchange
 from edeploy.node.upgrade.here import Here, alone, current
 from edeploy.node.upgrade.live.hooks import Ended, run_hook
 from edeploy.node.upgrade.live.journal import Physical, apply, begin, read_journal, undo
@@ -165,7 +164,7 @@ def _put_in_place(work: Path, folder: Path) -> None:
     """From now on this is the last live upgrade. Until then the one before can be taken back, as
     a whole: with a part of what it replaced, the way back would lose files."""
     if folder.exists():
-        exchange(work, folder)
+        atomic.exchange(work, folder)
     else:
         work.rename(folder)
     atomic.sync_folder(folder.parent)
