@@ -122,11 +122,13 @@ def growth(folder: Path, warm: Store) -> None:
     repository = Repository(folder / "repository", warm)
     store = Store(folder / "growth")
     settings = Settings(Mirrors(repository.url, repository.url, str(repository.key)))
+    # Nobody changes these meanwhile.
+    roles = Path(shutil.copytree(ROLES, folder / "growing"))
     chance = random.Random(1)  # noqa: S311
     for month in range(1, MONTHS + 1):
         changed = repository.publish(month, chance)
         started = time.monotonic()
-        build_image(load_recipe(ROLES, "web"), f"1.{month}", store, settings)
+        build_image(load_recipe(roles, "web"), f"1.{month}", store, settings)
         seconds = time.monotonic() - started
         say(f"month {month}: {changed} packages new, built in {seconds:.0f} s")
     images = store.images()
@@ -157,7 +159,8 @@ class Repository:
         pool = Pool(warm.pool)
         (folder / "pool").mkdir()
         for package in needed(warm).packages:
-            pool.lay_out(package, folder / "pool")
+            # As mirrors name it: apt reads the field Filename as a part of an address.
+            pool.link(package, folder / "pool" / package.file_name.replace("%3a", "."))
 
     @property
     def url(self) -> str:
