@@ -3,7 +3,7 @@
 import json
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,6 +80,15 @@ class Keyed(Doors):
         assert known is not None
         argv = ssh(self.key, address_of(known), words)
         return run(self.box.lab.inside(argv), stdin=stdin, check=check, timeout=PATIENCE).out
+
+    def copy(self, name: str, files: Sequence[Path], folder: str) -> None:
+        """Put files into a folder of a machine, which is made."""
+        self.ask(name, ["mkdir", "-p", folder])
+        known = machine(self.box, name)
+        assert known is not None
+        target = f"root@{address_of(known)}:{folder}/"
+        argv = ["scp", "-q", "-i", str(self.key), *SSH, *map(str, files), target]
+        run(self.box.lab.inside(argv), timeout=PATIENCE)
 
     def console(self, name: str) -> bytes:
         """See `Doors.console`."""

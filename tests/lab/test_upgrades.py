@@ -5,22 +5,21 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from doors import Keyed, Seen, keyed
-from racks import SERIALS, events, machine, wait_for
+from racks import SERIALS, all_in, events, wait_for
 from versions import DEAD, LAME, RELEASE, ROLE, SMALL, UPDATED, build_versions
+from watching import asked, followed
 
 from edeploy.images.edges.make import Wishes
+from edeploy.images.packages.lock import read_lock
+from edeploy.images.packages.pool import Pool
 from edeploy.images.store import Store
-from edeploy.lab.demo import address_of
 from edeploy.server.client import JsonObject
 from edeploy.server.settings import StoreSettings
 
@@ -31,10 +30,13 @@ pytestmark = [pytest.mark.timeout(7200), pytest.mark.long]
 NAMES = sorted(SERIALS)
 FIRST, SECOND = f"{ROLE}-{RELEASE}.1", f"{ROLE}-{UPDATED}.1"
 EDIT = "/etc/mysql/mariadb.conf.d/60-edeploy.cnf"
-# Answers to everybody, be it with a refusal.
-OPEN = "'printf \"max_connections = 77\\nbind-address = 0.0.0.0\\n\" >> {file}'"
 # The database may come up later than ssh.
 UP = "systemctl is-system-running --wait > /dev/null || true\n"
+# An edit of this machine's own: it answers to everybody, be it with a refusal.
+OPEN = f"""
+printf 'max_connections = 77\\nbind-address = 0.0.0.0\\n' >> {EDIT}
+systemctl restart mariadb
+"""
 # A row a moment; what the database said yes to is noted after it did.
 WRITER = """
 cat > /root/writer <<'END'
@@ -124,50 +126,21 @@ class Shop:
         self.rack.ask(name, ["systemctl", "reboot"], check=False)
         return seen
 
-    @contextmanager
-    def watched(self) -> Iterator[dict[str, float]]:
-        """Ask both databases from outside all the time; afterwards the longest time, in seconds,
-        that each gave no answer."""
-        away: dict[str, float] = {}
-        with ExitStack() as stack:
-            asking = {name: stack.enter_context(_asking(self.rack, name)) for name in NAMES}
-            yield away
-            for name, child in asking.items():
-                child.terminate()
-                away[name] = float(child.communicate()[0].split()[-1])
+    def reason(self, name: str) -> str:
+        """Why the server says that a machine is not what it should be, once it says so."""
+        known = wait_for(self.rack.box, lambda known: bool(known[name]["reason"]))
+        return str(known[name]["reason"])
 
     def kernel(self, name: str) -> str:
         """The kernel that runs."""
         return self.rack.ask(name, ["uname", "-r"]).strip()
 
 
-# Connects, and reads what the database says first; a line with the longest gap so far after each.
-ASK = """
-import socket, sys, time
-last, longest = time.monotonic(), 0.0
-while True:
-    try:
-        with socket.create_connection((sys.argv[1], 3306), 1) as connection:
-            connection.settimeout(1)
-            if connection.recv(1):
-                longest, last = max(longest, time.monotonic() - last), time.monotonic()
-    except OSError:
-        pass
-    print(f"{longest:.1f}", flush=True)
-    time.sleep(0.1)
-"""
-
-
-@contextmanager
-def _asking(rack: Keyed, name: str) -> Iterator[subprocess.Popen[str]]:
-    known = machine(rack.box, name)
-    assert known is not None
-    argv = rack.box.lab.inside([sys.executable, "-c", ASK, address_of(known)])
-    with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
-        try:
-            yield child
-        finally:
-            child.terminate()
+def check_in_turn(shown: list[str], *states: str) -> None:
+    """The server showed these states, one after the other, and the last of them at the end."""
+    rest = iter(shown)
+    assert all(state in rest for state in states), shown
+    assert shown[-1] == states[-1]
 
 
 @pytest.fixture(scope="module")
@@ -190,6 +163,7 @@ def shop(request: pytest.FixtureRequest, versions: Store, place: Path) -> Iterat
     with keyed(versions, place / request.param, request.param, ROLE, RELEASE) as rack:
         for name in NAMES:
             rack.seen_when(name, "idle")
+            rack.ask(name, ["sh", "-e"], stdin=UP + OPEN)
         yield Shop(rack)
 
 
@@ -197,17 +171,26 @@ def test_to_the_updates_with_another_kernel(shop: Shop, capsys: pytest.CaptureFi
     old = {name: shop.kernel(name) for name in NAMES}
     for name in NAMES:
         shop.check_exact(name, RELEASE)
-        shop.rack.ask(name, ["sh", "-c", OPEN.format(file=EDIT)])
-        shop.rack.ask(name, ["systemctl", "restart", "mariadb"])
         foreseen = shop.node(name, "test-upgrade", UPDATED)
         assert "kernel" in str(foreseen["reboot"]) and not foreseen["etc_conflict"]
-    with shop.watched() as away:
+    with asked(shop.rack) as away, followed(shop.rack.box) as shown:
         before = {name: shop.go(name, "upgrade", UPDATED) for name in NAMES}
         for name in NAMES:
             shop.rack.seen_when(name, "idle", not_in=before[name].boot)
+        wait_for(shop.rack.box, all_in("active"))
     with capsys.disabled():
-        print(f"\natomic, seconds without an answer of the database: {away}")
+        print()
+        for name in NAMES:
+            print(f"{name}, atomic: the database gave no answer for {away[name]}")
+            print(f"{name}, at the server: {', '.join(shown[name])}")
     for name in NAMES:
+        check_in_turn(
+            shown[name],
+            f"upgrading stage {UPDATED}",
+            f"active armed {UPDATED}",
+            f"upgrading check {UPDATED}",
+            "active",
+        )
         seen = shop.rack.seen_when(name, "idle", not_in=before[name].boot)
         assert f"edeploy={SECOND}" in seen.cmdline
         assert (seen.state["good"], seen.state["before"]) == (SECOND, FIRST)
@@ -234,6 +217,7 @@ def test_a_bad_version_gives_way_by_itself(shop: Shop, version: str, why: str) -
         seen = shop.rack.seen_when(name, "rolled-back", not_in=before[name].boot)
         assert f"edeploy={SECOND}" in seen.cmdline
         assert why in str(seen.state["why"])
+        assert why in shop.reason(name)
         said = shop.rack.console(name).count(b"Kernel panic") - panics[name]
         assert said == (3 if version == DEAD else 0)
         shop.check_exact(name, UPDATED)
@@ -267,12 +251,17 @@ def test_without_a_boot(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
             before[name] = shop.go(name, "upgrade", UPDATED)
     for name in before:
         shop.rack.seen_when(name, "idle", not_in=before[name].boot)
-    with shop.watched() as away:
+    with asked(shop.rack) as away, followed(shop.rack.box) as shown:
         for name in NAMES:
             shop.node(name, "upgrade", SMALL, "--live")
     with capsys.disabled():
-        print(f"\nlive, seconds without an answer of the database: {away}")
+        print()
+        for name in NAMES:
+            print(f"{name}, live: the database gave no answer for {away[name]}")
+            print(f"{name}, at the server: {', '.join(shown[name])}")
     for name in NAMES:
+        phases = (f"upgrading {phase} {SMALL}" for phase in ("stage", "apply"))
+        check_in_turn(shown[name], *phases, "active")
         shop.check_drift(name, SMALL)
         shop.rack.ask(name, ["edeploy", "rollback"])
         shop.check_exact(name, UPDATED)
@@ -317,3 +306,48 @@ def test_machines_killed_at_random_moments(shop: Shop, capsys: pytest.CaptureFix
             lines.append(f"{name}: to {goals[name]}, killed while {phases[name]}: {runs} runs")
     with capsys.disabled():
         print("\n" + "\n".join(lines))
+
+
+# The tree that runs is open to apt, as if it were the only one; no version is tried after this.
+OPEN_TREE = """
+mount -o remount,bind,rw /usr
+mount -o remount,bind,rw /var/lib/dpkg
+"""
+APT = """
+export DEBIAN_FRONTEND=noninteractive
+apt-get -q -y -o Dpkg::Options::=--force-confold install /root/new/*.deb
+"""
+
+
+def test_what_apt_takes_on_these_machines(
+    shop: Shop, versions: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same packages by apt, all downloaded before, and a boot for the kernel."""
+    goals = {name: RELEASE for name in NAMES if shop.node(name, "version") != {"version": RELEASE}}
+    before = {name: shop.go(name, "upgrade", goal) for name, goal in goals.items()}
+    for name in goals:
+        shop.rack.seen_when(name, "idle", not_in=before[name].boot)
+    starts: dict[str, Seen | None] = {}
+    old, new = (read_lock(versions.image(ROLE, each).lock) for each in (RELEASE, UPDATED))
+    changed = [package for package in new.installed.values() if package not in old.packages]
+    debs = [Pool(versions.pool).lay_out(package, tmp_path / "new") for package in changed]
+    for name in NAMES:
+        shop.rack.copy(name, debs, "/root/new")
+    with asked(shop.rack) as away:
+        for name in NAMES:
+            shop.write(name)
+            starts[name] = shop.rack.look(name)
+            shop.rack.ask(name, ["sh", "-e"], stdin=OPEN_TREE + APT)
+            shop.rack.ask(name, ["systemctl", "reboot"], check=False)
+        for name, seen in starts.items():
+            assert seen is not None
+            shop.rack.seen_when(name, "idle", not_in=seen.boot)
+    with capsys.disabled():
+        print()
+        for name in NAMES:
+            print(f"{name}, apt and a boot: the database gave no answer for {away[name]}")
+    wanted = next(package for package in changed if package.name == "mariadb-server").version
+    for name in NAMES:
+        query = ["dpkg-query", "-W", "-f", "${Version}", "mariadb-server"]
+        assert shop.rack.ask(name, query) == wanted
+        shop.check_rows(name)
