@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from doors import Keyed, Seen, keyed
 from racks import SERIALS, all_in, events, wait_for
-from versions import DEAD, LAME, RELEASE, ROLE, SMALL, UPDATED, build_versions
+from versions import DEAD, KEPT, LAME, RELEASE, ROLE, UPDATED, build_versions
 from watching import asked, followed
 
 from edeploy.images.edges.make import Wishes
@@ -95,9 +95,13 @@ class Shop:
         self.check_drift(name, version)
         runs = str(self.node(name, "status")["runs"])
         assert runs.rpartition(".")[0] == f"{ROLE}-{version}"
-        database = self.rack.ask(name, ["dpkg-query", "-W", "-f", "${Version}", "mariadb-server"])
-        image = self.rack.ask(name, ["mariadbd", "--version"])
-        assert database.partition(":")[2].partition("-")[0] in image
+        self.check_database(name)
+
+    def check_database(self, name: str) -> None:
+        """The database that runs is the one that dpkg knows."""
+        package = self.rack.ask(name, ["dpkg-query", "-W", "-f", "${Version}", "mariadb-server"])
+        running = self.rack.ask(name, ["sh"], stdin=UP + "mariadb -N -e 'select version()'\n")
+        assert running.startswith(package.partition(":")[2].partition("-")[0])
 
     def check_drift(self, name: str, version: str) -> None:
         """What runs is this version's content, whatever its tree is called."""
@@ -125,6 +129,13 @@ class Shop:
         wait_for(self.rack.box, lambda _: self.noted(name) > before)
         self.rack.ask(name, ["systemctl", "reboot"], check=False)
         return seen
+
+    def come_to(self, version: str) -> None:
+        """Both run this version, by an upgrade if need be."""
+        others = [name for name in NAMES if self.node(name, "version") != {"version": version}]
+        before = {name: self.go(name, "upgrade", version) for name in others}
+        for name, seen in before.items():
+            self.rack.seen_when(name, "idle", not_in=seen.boot)
 
     def reason(self, name: str) -> str:
         """Why the server says that a machine is not what it should be, once it says so."""
@@ -235,36 +246,39 @@ def test_back_to_the_release(shop: Shop) -> None:
 
 
 @pytest.fixture(scope="module")
-def small_version(versions: Store, tmp_path_factory: pytest.TempPathFactory) -> None:
+def kept_kernel(versions: Store, tmp_path_factory: pytest.TempPathFactory) -> None:
     """A version that needs no boot, with a hook that restarts the database."""
     work = tmp_path_factory.mktemp("roles")
     hook = work / "post"
     hook.write_text("#!/bin/sh\nexec systemctl restart mariadb\n")
-    build_versions(versions, work, UPDATED, SMALL, Wishes(post=hook))
+    build_versions(versions, work, RELEASE, KEPT, Wishes(post=hook))
 
 
-@pytest.mark.usefixtures("small_version")
-def test_without_a_boot(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
-    before = {}
+@pytest.mark.usefixtures("kept_kernel")
+def test_to_the_updates_without_a_boot(shop: Shop, capsys: pytest.CaptureFixture[str]) -> None:
+    shop.come_to(RELEASE)
+    starts = {name: shop.rack.look(name) for name in NAMES}
     for name in NAMES:
-        if shop.node(name, "version") != {"version": UPDATED}:
-            before[name] = shop.go(name, "upgrade", UPDATED)
-    for name in before:
-        shop.rack.seen_when(name, "idle", not_in=before[name].boot)
+        shop.write(name)
     with asked(shop.rack) as away, followed(shop.rack.box) as shown:
         for name in NAMES:
-            shop.node(name, "upgrade", SMALL, "--live")
+            shop.node(name, "upgrade", KEPT, "--live")
     with capsys.disabled():
         print()
         for name in NAMES:
             print(f"{name}, live: the database gave no answer for {away[name]}")
             print(f"{name}, at the server: {', '.join(shown[name])}")
     for name in NAMES:
-        phases = (f"upgrading {phase} {SMALL}" for phase in ("stage", "apply"))
+        phases = (f"upgrading {phase} {KEPT}" for phase in ("stage", "apply"))
         check_in_turn(shown[name], *phases, "active")
-        shop.check_drift(name, SMALL)
+        shop.check_drift(name, KEPT)
+        shop.check_database(name)
+        shop.check_rows(name)
         shop.rack.ask(name, ["edeploy", "rollback"])
-        shop.check_exact(name, UPDATED)
+        shop.check_exact(name, RELEASE)
+        shop.check_rows(name)
+        seen, before = shop.rack.look(name), starts[name]
+        assert seen and before and seen.boot == before.boot
 
 
 SEED = 22
@@ -277,7 +291,6 @@ def test_machines_killed_at_random_moments(shop: Shop, capsys: pytest.CaptureFix
     # What a guest wrote is in the host's memory even when it did not flush; what is lost is what
     # the guest had in its own.
     chance = random.Random(SEED)  # noqa: S311
-    lines = []
     for _ in range(ROUNDS):
         goals, boots, moments = {}, {}, {}
         for name in NAMES:
@@ -303,9 +316,8 @@ def test_machines_killed_at_random_moments(shop: Shop, capsys: pytest.CaptureFix
             runs = shop.settled(name, not_in=boots[name])
             shop.check_exact(name, runs)
             shop.check_rows(name)
-            lines.append(f"{name}: to {goals[name]}, killed while {phases[name]}: {runs} runs")
-    with capsys.disabled():
-        print("\n" + "\n".join(lines))
+            with capsys.disabled():
+                print(f"\n{name}: to {goals[name]}, killed while {phases[name]}: {runs} runs")
 
 
 # The tree that runs is open to apt, as if it were the only one; no version is tried after this.
@@ -323,10 +335,7 @@ def test_what_apt_takes_on_these_machines(
     shop: Shop, versions: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The same packages by apt, all downloaded before, and a boot for the kernel."""
-    goals = {name: RELEASE for name in NAMES if shop.node(name, "version") != {"version": RELEASE}}
-    before = {name: shop.go(name, "upgrade", goal) for name, goal in goals.items()}
-    for name in goals:
-        shop.rack.seen_when(name, "idle", not_in=before[name].boot)
+    shop.come_to(RELEASE)
     starts: dict[str, Seen | None] = {}
     old, new = (read_lock(versions.image(ROLE, each).lock) for each in (RELEASE, UPDATED))
     changed = [package for package in new.installed.values() if package not in old.packages]

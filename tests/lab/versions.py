@@ -15,13 +15,19 @@ from edeploy.images.store import Store
 from edeploy.lab.demo import build_boot
 
 ROLE = "mariadb"
-RELEASE, UPDATED, LAME, DEAD, SMALL = "12.0", "12.1", "12.2", "12.3", "12.4"
+RELEASE, UPDATED, LAME, DEAD, KEPT = "12.0", "12.1", "12.2", "12.3", "12.4"
 LINE = ("base", ROLE)
-# What may not be chosen for the release as it came out.
-NO_UPDATES = "".join(
-    f"Package: *\nPin: release n={host_suite()}-{pocket}\nPin-Priority: -1\n\n"
-    for pocket in ("updates", "security")
-)
+
+
+def without_updates(packages: str) -> str:
+    """What apt may not choose but as the release came out."""
+    return "".join(
+        f"Package: {packages}\nPin: release n={host_suite()}-{pocket}\nPin-Priority: -1\n\n"
+        for pocket in ("updates", "security")
+    )
+
+
+PIN = "etc/apt/preferences.d/no-updates"
 LAME_FILES = {
     "usr/lib/systemd/system/mariadb.service.d/lame.conf": "[Service]\nExecStartPre=/bin/false\n",
     "usr/lib/edeploy/health.json": '{"units": ["mariadb.service"], "seconds": 5}\n',
@@ -44,12 +50,12 @@ class Variant:
 
 PLAIN = Wishes()
 VARIANTS = (
-    Variant(RELEASE, {"etc/apt/preferences.d/no-updates": NO_UPDATES}, {}),
+    Variant(RELEASE, {PIN: without_updates("*")}, {}),
     Variant(UPDATED, {}, {}),
     Variant(LAME, {}, LAME_FILES),
     Variant(DEAD, {}, DEAD_FILES),
-    # Without a kernel: its hook restarts what it is about.
-    Variant(SMALL, {}, {"usr/share/mariadb/note": "a fix\n"}),
+    # All updates but the kernel's, so that restarts of services are enough.
+    Variant(KEPT, {PIN: without_updates("linux-image-*")}, {}),
 )
 
 
