@@ -2,7 +2,9 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
 
 from edeploy.errors import EdeployError
 from edeploy.lab.box import Box
@@ -13,6 +15,14 @@ EXAMPLES = CHECKOUT / "hardware_specs"
 SERIALS = {"bios-1": "EDLBIOS1", "uefi-1": "EDLUEFI1"}
 PATIENCE = 1200.0
 """Seconds for anything that machines do under emulation on a busy host."""
+
+T = TypeVar("T")
+
+
+def on_each(do: Callable[[str], T]) -> dict[str, T]:
+    """Do it to every machine of the rack at once; what came of it, by name."""
+    with ThreadPoolExecutor(len(SERIALS)) as pool:
+        return dict(zip(sorted(SERIALS), pool.map(do, sorted(SERIALS)), strict=True))
 
 
 def machine(box: Box, name: str) -> JsonObject | None:
