@@ -157,7 +157,6 @@ _COMMANDS = {
 }
 
 
-# Those of edeploy/node/upgrade/verbs.py, which is slow to import.
 def _parse(words: Sequence[str]) -> Callable[[], int]:
     import argparse
 
@@ -172,6 +171,7 @@ def _parse(words: Sequence[str]) -> Callable[[], int]:
     commands.add_parser("health", help="confirm a version on trial, or restart")
     commands.add_parser("trial-overdue", help="give up a trial that came to no end")
     parser.add_argument("--version", action="version", version=__version__)
+    # Their own module, edeploy/node/upgrade/verbs.py, is slow to import.
     for name, text in HELP.items():
         commands.add_parser(name, help=text, add_help=False)
     found, rest = parser.parse_known_args(words)

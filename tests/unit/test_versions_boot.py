@@ -103,13 +103,24 @@ def test_a_trial_its_confirmation_and_its_end(places: Places, loader: GrubLoader
     assert env(places) == {"edeploy_good": ONE, "edeploy_trial": TWO, "edeploy_tries": "3"}
     assert (loader.armed(), Marker(places).read()) == (TWO, TWO)
     assert entries(places) == [ONE, TWO]
+    assert loader.good() == ONE
     loader.confirm(TWO)
     assert (env(places), entries(places)) == ({"edeploy_good": TWO}, [TWO, ONE])
+    assert loader.good() == TWO
     assert (loader.armed(), Marker(places).read()) == ("", "")
     loader.arm(ONE, tries=1)
     loader.disarm()
     assert env(places) == {"edeploy_good": TWO}
     assert Marker(places).read() == ""
+
+
+def test_without_its_block_the_first_entry_is_what_starts(
+    places: Places, loader: GrubLoader
+) -> None:
+    assert loader.good() == ""
+    loader.prepare([ONE, TWO], TWO)
+    (places.root / "boot/grub/edeploy.env").unlink()
+    assert loader.good() == TWO
 
 
 def test_a_trial_without_tries_is_not_armed(places: Places, loader: GrubLoader) -> None:
@@ -279,9 +290,12 @@ def test_systemd_boot_counts_in_the_name_of_an_entry(
 
 
 def test_systemd_boot_after_a_verdict(places: Places, systemd: SystemdBootLoader) -> None:
+    assert systemd.good() == ""
     systemd.prepare([ONE, TWO], ONE)
     systemd.arm(TWO)
+    assert systemd.good() == ONE
     systemd.confirm(TWO)
+    assert systemd.good() == TWO
     assert conf(places) == {f"edeploy-{TWO}.conf": 2, f"edeploy-{ONE}.conf": 1}
     assert Marker(places).read() == ""
     systemd.arm(ONE, tries=1)

@@ -45,11 +45,6 @@ class Partial:
         for begin, end in missing(joined(spans), self._have):
             self._fetch(begin, end, on_bytes)
 
-    def drop(self) -> None:
-        """Forget all: what is here was not good."""
-        self._have = []
-        self._note()
-
     def _fetch(self, begin: int, end: int, on_bytes: Callable[[int], None]) -> None:
         noted = begin
         with self._server.open(self._path, begin, end) as stream:
