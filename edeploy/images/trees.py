@@ -6,7 +6,7 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from typing import NamedTuple, Optional
 
 from edeploy.errors import EdeployError
@@ -32,6 +32,20 @@ class Difference(NamedTuple):
         return f"{self.path}: {self.what}"
 
 
+class NotTheImage(EdeployError):
+    """A tree is not what the manifest of its image says."""
+
+    @classmethod
+    def told(cls, image: str, found: Sequence[Difference], hint: str) -> NotTheImage:
+        """The error that names the first differences of a tree from `image`."""
+        lines = [f"\n  | {difference}" for difference in found[:_SHOWN]]
+        if len(found) > _SHOWN:
+            lines.append(f"\n  | and {len(found) - _SHOWN} more")
+        return cls(f"{len(found)} differences from {image}:{''.join(lines)}", hint)
+
+
+# How many differences an error names.
+_SHOWN = 20
 _TYPES = {
     stat.S_IFREG: "file",
     stat.S_IFDIR: "dir",

@@ -16,6 +16,7 @@ import pytest
 
 from edeploy.errors import EdeployError
 from edeploy.images import manifest, signature, trees
+from edeploy.images.trees import NotTheImage
 from edeploy.inventory.items import Item, Report
 from edeploy.node.boot import settings
 from edeploy.node.boot.disk import uuid_of
@@ -31,7 +32,7 @@ from edeploy.node.install.disk import DiskInUse, NoDisk, fingerprint
 from edeploy.node.install.fetch import FetchFailed, fetch
 from edeploy.node.install.finish import finish
 from edeploy.node.install.trust import NotTrusted
-from edeploy.node.install.verify import NotTheImage, verify
+from edeploy.node.install.verify import verify
 from edeploy.node.mounts import below, unmount_all
 from edeploy.run import ProgramFailed, run
 

@@ -7,21 +7,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Callable
 
-from edeploy.errors import EdeployError
 from edeploy.images import manifest, trees
-from edeploy.images.trees import Difference
+from edeploy.images.trees import Difference, NotTheImage
 from edeploy.node.install.context import InstallContext
 from edeploy.node.install.image import Contents
 from edeploy.node.mounts import Mount, below
 
-SHOWN = 20
 DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 # File systems without owners, modes and exact times.
 _PLAIN = ("vfat", "exfat", "msdos")
-
-
-class NotTheImage(EdeployError):
-    """The tree on the disk differs from the image."""
 
 
 def verify(context: InstallContext) -> None:
@@ -45,13 +39,8 @@ def refuse_differences(
     found = trees.check(root, image.entries, on_progress=on_progress)
     differences = without_mounts(found, root, below(root))
     if differences:
-        lines = [f"\n  | {difference}" for difference in differences[:SHOWN]]
-        if len(differences) > SHOWN:
-            lines.append(f"\n  | and {len(differences) - SHOWN} more")
-        raise NotTheImage(
-            f"{len(differences)} differences from {name}:{''.join(lines)}",
-            "Archive, disk or memory are damaged: build the image again, or check the machine.",
-        )
+        hint = "Archive, disk or memory are damaged: build the image again, or check the machine."
+        raise NotTheImage.told(name, differences, hint)
 
 
 def forget_cached() -> None:

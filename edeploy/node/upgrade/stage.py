@@ -20,7 +20,7 @@ from edeploy.errors import EdeployError
 from edeploy.images import manifest, trees
 from edeploy.images.manifest import Entry, quote
 from edeploy.images.pack import BadPack, Pack, read_pack
-from edeploy.images.trees import Difference
+from edeploy.images.trees import Difference, NotTheImage
 from edeploy.images.ways import Edge, NoWay, leg, way
 from edeploy.node.http import Server
 from edeploy.node.upgrade import etc, source
@@ -35,15 +35,10 @@ from edeploy.node.upgrade.tree import Old, build, shown
 
 # More than the new bytes: folders, and what others write meanwhile.
 MARGIN = 1.1
-SHOWN = 20
 
 
 class NoSpace(EdeployError):
     """The disk has no room for another version."""
-
-
-class NotTheImage(EdeployError):
-    """What was built is not what the manifest says, whichever way it was fetched."""
 
 
 class Tell(Protocol):
@@ -274,13 +269,8 @@ def _check(job: Job, tree: Path, entries: list[Entry], ways: list[str]) -> None:
         _settle_folders(tree, entries)
         found = trees.check(tree, entries)
     if found:
-        lines = [f"\n  | {difference}" for difference in found[:SHOWN]]
-        more = f"\n  | and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-        raise NotTheImage(
-            f"{len(found)} differences from {job.current.role} {job.wanted.version}:"
-            f"{''.join(lines)}{more}",
-            "On the server: edeploy image verify; here: edeploy-node verify.",
-        )
+        hint = "On the server: edeploy image verify; here: edeploy-node verify."
+        raise NotTheImage.told(f"{job.current.role} {job.wanted.version}", found, hint)
 
 
 def _files_of(found: list[Difference], entries: list[Entry]) -> list[bytes]:
