@@ -1,10 +1,14 @@
 """Hooks of an edge: how they may end, and that none holds an upgrade for ever."""
 
+import os
+import select
 from pathlib import Path
 
 import pytest
 
 from edeploy.node.upgrade.live.hooks import Ended, HookFailed, run_hook
+
+PATIENCE = 30.0
 
 
 def hook(folder: Path, text: str) -> Path:
@@ -26,9 +30,14 @@ def test_how_a_hook_may_end(tmp_path: Path) -> None:
 
 
 def test_a_hook_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path) -> None:
-    hangs = hook(tmp_path, f"sleep 1000 & echo $! > {tmp_path}/child; wait")
-    with pytest.raises(HookFailed) as caught:
-        run_hook(hangs, "1", "2", tmp_path / "log", longest=0.5)
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    hangs = hook(tmp_path, f"exec 9> {fifo}; sleep 1000 & echo begun >&9; wait")
+    with open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK), "rb", buffering=0) as held:
+        with pytest.raises(HookFailed) as caught:
+            run_hook(hangs, "1", "2", tmp_path / "log", longest=2.0)
+        assert held.read() == b"begun\n"
+        # It ends when the last process that has it open has ended.
+        assert select.select([held], [], [], PATIENCE)[0]
+        assert held.read() == b""
     assert str(tmp_path / "log") in caught.value.hint
-    stat = Path("/proc", (tmp_path / "child").read_text().strip(), "stat")
-    assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
