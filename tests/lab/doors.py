@@ -30,10 +30,12 @@ OTHER = {"ext4": "xfs", "xfs": "ext4"}
 
 @dataclass(frozen=True)
 class Seen:
-    """What runs: this start's id, the kernel's command line, and the machine's own state."""
+    """What runs: this start's id, the kernel's command line, whether the unit that judges trials
+    is at it, and the machine's own state."""
 
     boot: str
     cmdline: list[str]
+    judging: bool
     state: JsonObject
 
 
@@ -53,16 +55,18 @@ class Doors(ABC):
         lines = self.ask(name, ["sh"], stdin=LOOK, check=False).splitlines()
         if len(lines) < 4:
             return None
-        return Seen(lines[0], lines[1].split(), json.loads("\n".join(lines[3:])))
+        state = json.loads("\n".join(lines[3:]))
+        return Seen(lines[0], lines[1].split(), lines[2] == "activating", state)
 
     def seen_when(self, name: str, phase: str, *, not_in: str = "") -> Seen:
-        """What a machine says once its versions are in this phase, in another start than
-        `not_in`."""
+        """What a machine says once its versions are in this phase and the boot loader knows it
+        too, in another start than `not_in`."""
         deadline = time.monotonic() + PATIENCE
         while True:
             found = self.look(name)
             if found and found.state["phase"] == phase and found.boot != not_in:
-                return found
+                if not found.judging:
+                    return found
             assert time.monotonic() < deadline, f"{name}: {found}"
             time.sleep(1)
 
