@@ -180,6 +180,20 @@ class TestVersions:
         # A version that is not there: the disk's own root.
         assert start(tmp_path, f"{loop}p2", "ro edeploy=web-2.0.1", "ls -d /edeploy\n") == []
 
+    def test_the_initramfs_leaves_file_systems_of_their_own_to_fstab(
+        self, context: InstallContext, versioned: Path, loop: str, tmp_path: Path
+    ) -> None:
+        for phase in self.PHASES:
+            phase(context)
+        with open(context.root / "etc/fstab", "a") as stream:
+            stream.write("#/dev/x /var ext4 defaults 0 2\n/dev/y\t/boot\text4 defaults 0 2\n")
+            stream.write("/dev/z /home/z ext4 defaults 0 2\n")
+        context.undo.close()
+        # systemd mounts nothing where something is mounted already.
+        assert start(tmp_path, f"{loop}p2", f"ro edeploy={NAME}", SHOW)[:4] == [
+            "/usr ro", "/home rw", "/var rw", "/var/lib/dpkg ro",
+        ]  # fmt: skip
+
 
 SHOW = """
 for place in /usr /boot /home /var /var/lib/dpkg; do
