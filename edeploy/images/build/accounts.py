@@ -43,7 +43,10 @@ def chosen_accounts(tree: Path) -> list[Account]:
     found = (
         Account(kind, name, int(number)) for kind in Kind for name, number in _lines(tree, kind)
     )
-    return sorted((each for each in found if not each.is_given), key=lambda each: (each.kind, each.number, each.name))
+    return sorted(
+        (each for each in found if not each.is_given),
+        key=lambda each: (each.kind, each.number, each.name),
+    )
 
 
 def _accounts(recipe: Recipe, tree: Path) -> list[Account]:

@@ -11,8 +11,8 @@ from functools import cache
 from pathlib import Path
 
 from edeploy.errors import EdeployError
-from edeploy.images.manifest import Entry
 from edeploy.images.build.shared_tree import How, Source
+from edeploy.images.manifest import Entry
 from edeploy.run import ProgramFailed, run
 
 # `index`: names of one file stay names of one file when one of them is written to.

@@ -86,7 +86,9 @@ def _make(job: Job, on_step: Callable[[str], None]) -> None:
             if job.kind is Kind.PACKAGES:
                 plan = parse_plan((folder / PLAN).read_text(encoding="utf-8"))
                 family = family_of(recipe, job.suite, Mirrors(), folder)
-                family.install(bench, Repo(folder / REPO, plan), [_source(each) for each in job.sources])
+                family.install(
+                    bench, Repo(folder / REPO, plan), [_source(each) for each in job.sources]
+                )
             else:
                 role_setup.set_up(recipe, bench, on_step)
             settle_ids(recipe, bench, Ids(Path(job.ids)))
@@ -95,7 +97,9 @@ def _make(job: Job, on_step: Callable[[str], None]) -> None:
         seal(bench.tree, job.epoch, own=bench.upper)
         entries = entries_of(bench, below)
         atomic.write(folder / "packages", packages_text(bench.tree))
-    make_tree(entries, folder / "tree", find=Origins(bench).source, objects=Objects(Path(job.objects)))
+    make_tree(
+        entries, folder / "tree", find=Origins(bench).source, objects=Objects(Path(job.objects))
+    )
     atomic.write(folder / "manifest", manifest.dump(entries))
     for rest in (bench_folder, folder / REPO):
         shutil.rmtree(rest, ignore_errors=True)

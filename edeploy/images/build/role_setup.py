@@ -11,12 +11,12 @@ from edeploy.errors import EdeployError
 from edeploy.images.build import initramfs
 from edeploy.images.build.bench import Bench
 from edeploy.images.build.chroot import SHARED
-from edeploy.images.packages.debian import users_of
-from edeploy.images.nodepack import pack_node
-from edeploy.images.build.role_files import OVERLAY, write_overlay
-from edeploy.images.owners import PATHS, paths_text, tops_of, unowned
-from edeploy.images.recipe import RECIPE, Recipe
 from edeploy.images.build.logged import in_tree
+from edeploy.images.build.role_files import OVERLAY, write_overlay
+from edeploy.images.nodepack import pack_node
+from edeploy.images.owners import PATHS, paths_text, tops_of, unowned
+from edeploy.images.packages.debian import users_of
+from edeploy.images.recipe import RECIPE, Recipe
 from edeploy.names import under
 
 NODE = "usr/sbin/edeploy-node"
