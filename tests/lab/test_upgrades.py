@@ -45,11 +45,11 @@ last=$(mariadb -N -e 'select coalesce(max(n), 0) from shop.orders') || exit 1
 while true; do
 	last=$((last + 1))
 	mariadb -e "insert into shop.orders values ($last)" || exit 1
-	echo $last > /root/noted.new && mv /root/noted.new /root/noted
+	echo $last > /root/noted.new && sync /root/noted.new && mv /root/noted.new /root/noted
 done
 END
 chmod 755 /root/writer
-[ -f /root/noted ] || echo 0 > /root/noted
+[ -f /root/noted ] || { echo 0 > /root/noted; sync /root/noted; }
 mariadb -e 'create database if not exists shop;
 	create table if not exists shop.orders (n int primary key) engine=innodb'
 systemctl stop writer 2> /dev/null || true
