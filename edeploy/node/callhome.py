@@ -45,7 +45,10 @@ def read_node(path: Path = NODE_FILE) -> Node:
             secret=str(data.get("secret", "")),
         )
     except OSError as error:
-        raise BadNodeFile(f"{path}: {error.strerror}") from error
+        raise BadNodeFile(
+            f"{path}: {error.strerror}",
+            "An installation writes it: it names the server, the role and the version.",
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BadNodeFile(f"{path}: not what an install writes: {error}") from error
 

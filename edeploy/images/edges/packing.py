@@ -25,8 +25,9 @@ from edeploy.images.parallel import cores
 LEVEL = 8
 # No level makes the whole so much smaller than the quickest one does.
 _QUICK, _BETTER = 1, 0.6
-# Contents that wait to be written; bounds memory.
-_AHEAD = 8
+# Bytes of contents that may be worked on behind the first one that is not done. A large one, such
+# as an initrd, keeps one core for seconds; more would be memory for what waits to be written.
+_AHEAD = 1 << 28
 
 
 @dataclass(frozen=True)
@@ -82,13 +83,18 @@ def _all_frames(
         return _smaller(pair, content, source, level)
 
     with _pool() as pool:
-        waiting: deque[Future[tuple[Pair, list[bytes]]]] = deque()
+        waiting: deque[tuple[Future[tuple[Pair, list[bytes]]], int]] = deque()
+        ahead = 0
         for pair in pairs(old, new):
-            waiting.append(pool.submit(one, pair))
-            if len(waiting) > _AHEAD:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+            size = new[pair.new].size
+            waiting.append((pool.submit(one, pair), size))
+            ahead += size
+            while ahead - waiting[0][1] > _AHEAD:
+                first, size = waiting.popleft()
+                ahead -= size
+                yield first.result()
+        for first, _ in waiting:
+            yield first.result()
 
 
 def _smaller(pair: Pair, content: bytes, source: bytes, level: int) -> tuple[Pair, list[bytes]]:
