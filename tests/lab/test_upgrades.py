@@ -341,7 +341,6 @@ def test_machines_killed_at_random_moments(shop: Shop, capsys: pytest.CaptureFix
 # The tree that runs is open to apt, as if it were the only one; no version is tried after this.
 OPEN_TREE = """
 mount -o remount,bind,rw /usr
-mount -o remount,bind,rw /var/lib/dpkg
 """
 APT = """
 export DEBIAN_FRONTEND=noninteractive
