@@ -92,6 +92,28 @@ def test_a_boot_into_another_version_leaves_it_behind(machine: Deployed) -> None
         machine.check_exact("1.2")
 
 
+class Stopped(Exception):
+    """Somebody's Ctrl-C."""
+
+
+def stop_at_apply(phase: str) -> None:
+    if phase == "apply":
+        raise Stopped
+
+
+def test_what_another_version_needs_to_end_its_own_is_kept(machine: Deployed) -> None:
+    machine.disk.copy(machine.fresh)
+    with machine.power(SECOND):
+        with pytest.raises(Stopped):
+            upgrade_live(machine.here(), "1.2", Silent(), stop_at_apply)
+        machine.start(FIRST)
+        with pytest.raises(NotNow, match=f"to 1.2 was begun in {SECOND}, and has not ended"):
+            upgrade_live(machine.here(), "1.1", Silent())
+        machine.start(SECOND)
+        live(machine)
+        machine.check_exact("1.2")
+
+
 def _there_and_back(machine: Deployed) -> None:
     """The whole way of live mode."""
     if machine.verb("version")[1] == {"version": "1.1"}:

@@ -92,7 +92,7 @@ def standing(machine: Here) -> tuple[str, str, str]:
     state = read_state(places.state)
     goal = version_of(state.trial, machine.node.role)
     live = read_live(machine)
-    if live is not None and (not live.post or live.undoing):
+    if live is not None and live.half_way:
         why = "it was interrupted: run it again, or rollback"
         return FAILED if live.pre else BACK, live.new, why
     if machine.name == Marker(places).read():

@@ -35,6 +35,7 @@ from edeploy.node.upgrade.stage import (
     build_whole,
     copy_etc,
     keep_manifest,
+    versions,
 )
 from edeploy.node.upgrade.state import Phase, read_state
 from edeploy.node.upgrade.upgrade import NotNow
@@ -54,6 +55,11 @@ class Live:
     undoing: bool = False
     tree: str = ""
 
+    @property
+    def half_way(self) -> bool:
+        """Whether it was begun, or its way back was, and has not ended."""
+        return self.undoing or not self.post
+
 
 @dataclass(frozen=True)
 class LiveDone:
@@ -72,10 +78,13 @@ def live_folder(machine: Here) -> Path:
 def read_live(machine: Here) -> Live | None:
     """The last live upgrade that can be gone on with or taken back; none when it was in another
     version's tree. Raises EdeployError."""
-    folder = live_folder(machine)
+    live = _last(live_folder(machine))
+    return live if live and live.tree == _tree(machine) else None
+
+
+def _last(folder: Path) -> Live | None:
     try:
-        live = Live(**json.loads((folder / "live.json").read_bytes()))
-        return live if live.tree == _tree(machine) else None
+        return Live(**json.loads((folder / "live.json").read_bytes()))
     except FileNotFoundError:
         return None
     except (ValueError, TypeError) as error:
@@ -101,6 +110,7 @@ def upgrade_live(
                 "Run: edeploy-node rollback",
             )
         if live is None or live.post:
+            _refuse_elsewhere(machine, folder)
             live = _prepare(machine, version, folder, tell, on_phase)
         elif live.new != version:
             raise NotNow(
@@ -290,10 +300,23 @@ def _tree(machine: Here) -> str:
     return machine.name if machine.deployed else ""
 
 
+def _refuse_elsewhere(machine: Here, folder: Path) -> None:
+    """What another version needs to become whole again is not thrown away while that is kept."""
+    last = _last(folder)
+    if last is None or not last.half_way or last.tree == _tree(machine):
+        return
+    if not last.tree or last.tree in versions(machine.places):
+        name = last.tree or f"the system of before the first upgrade ({last.old})"
+        raise NotNow(
+            f"a live upgrade to {last.new} was begun in {name}, and has not ended",
+            f"Start that, and run `upgrade --live {last.new}` again or `rollback` there.",
+        )
+
+
 def refuse_half_way(machine: Here) -> None:
     """Raise NotNow when a live upgrade was begun in what runs, and has not ended."""
     live = read_live(machine)
-    if live and (live.undoing or not live.post):
+    if live and live.half_way:
         words = "the way back from it" if live.undoing else "it"
         raise NotNow(
             f"a live upgrade to {live.new} was begun, and {words} has not ended",
