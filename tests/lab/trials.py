@@ -95,3 +95,4 @@ class Trials:
         again = self.machine.seen_when(NAME, "idle", not_in=seen.boot)
         assert f"edeploy={self.trial}" in again.cmdline
         assert "edeploy.trial" not in again.cmdline
+        assert b"Failed unmounting" not in self.machine.console(NAME)
