@@ -55,6 +55,17 @@ def test_a_new_machine_is_the_first_version_of_itself(rack: Keyed) -> None:
         assert "nginx" in rack.ask(name, ["dpkg-query", "-W", "nginx"])
 
 
+def test_update_grub_does_no_harm(settled: Keyed) -> None:
+    # All trials below start from what it wrote.
+    before = {name: settled.seen_when(name, "idle").boot for name in NAMES}
+    for name in NAMES:
+        settled.ask(name, ["update-grub"])
+        settled.ask(name, ["systemctl", "reboot"], check=False)
+    for name in NAMES:
+        seen = settled.seen_when(name, "idle", not_in=before[name])
+        assert f"edeploy={GOOD}" in seen.cmdline
+
+
 def test_a_missing_initrd(settled: Keyed) -> None:
     panics = {name: settled.console(name).count(b"Kernel panic") for name in NAMES}
     for name, seen in try_second(settled, {"removed": ["initrd"]}, "rolled-back").items():

@@ -162,6 +162,19 @@ def test_the_system_from_before_the_first_upgrade_starts_as_it_did(
     assert "source ${prefix}/edeploy.cfg" in script.read_text()
 
 
+def test_update_grub_of_each_version_starts_the_versions(
+    places: Places, loader: GrubLoader
+) -> None:
+    for name in (ONE, TWO):
+        (places.tree(name) / "etc/grub.d").mkdir()
+    loader.prepare([ONE], ONE)
+    scripts = {name: places.tree(name) / "etc/grub.d/09_edeploy" for name in (ONE, TWO)}
+    assert "source ${prefix}/edeploy.cfg" in scripts[ONE].read_text()
+    assert not scripts[TWO].exists()
+    loader.prepare([ONE, TWO], ONE)
+    assert os.access(scripts[TWO], os.X_OK)
+
+
 def test_entries_follow_a_change_of_the_settings(places: Places, loader: GrubLoader) -> None:
     loader.prepare([ONE, TWO], TWO)
     path = places.tree(ONE) / "etc/default/grub"

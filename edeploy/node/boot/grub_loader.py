@@ -109,6 +109,8 @@ class GrubLoader(Loader):
         folder.mkdir(parents=True, exist_ok=True)
         atomic.write(folder / grub.CONFIG, grub.config(menu))
         self._name_in_main_config(folder / "grub.cfg")
+        for entry in entries:
+            self._outlive_update_grub(entry.name)
 
     def _name_in_main_config(self, path: Path) -> None:
         """A grub.cfg of another tool is kept aside: it sets a default of its own."""
@@ -119,10 +121,13 @@ class GrubLoader(Loader):
         if there:
             shutil.copyfile(path, path.with_name("grub.cfg.before-edeploy"))
         atomic.write(path, grub.main_config())
-        # What calls update-grub later writes it as it should be.
-        for root in (self._places.root, self._boot.parent):
-            if (root / GRUB_D).parent.is_dir():
-                atomic.write(root / GRUB_D, grub.update_grub_script(), mode=0o755)
+
+    def _outlive_update_grub(self, name: str) -> None:
+        """Whatever version runs, what its update-grub writes starts the versions."""
+        root = self._places.root if is_root_itself(name) else self._places.tree(name)
+        script, text = root / GRUB_D, grub.update_grub_script()
+        if script.parent.is_dir() and not (script.is_file() and script.read_text() == text):
+            atomic.write(script, text, mode=0o755)
 
     def _entry(self, name: str) -> grub.Entry:
         if is_root_itself(name):
