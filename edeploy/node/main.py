@@ -76,9 +76,11 @@ def call_home() -> int:
 def health() -> int:
     """After a start with a version on trial: confirm it, or restart."""
     from edeploy.node import timeouts
+    from edeploy.node.upgrade.standing import tell_check
     from edeploy.node.upgrade.trial import judge
     from edeploy.run import run
 
+    tell_check()
     print(judge(), flush=True)
     # It has as much patience as it takes to tell the server.
     words = ["systemctl", "--no-block", "restart", "edeploy-node.service"]

@@ -19,7 +19,7 @@ from edeploy.images.store import Store
 from edeploy.node.boot.marker import Marker
 from edeploy.node.callhome import call_home, read_node
 from edeploy.node.upgrade.settle import confirmed, failed
-from edeploy.node.upgrade.standing import Standing, tell_at_start
+from edeploy.node.upgrade.standing import Standing, tell_at_start, tell_check
 from edeploy.node.upgrade.state import Phase, read_state, write_state
 from edeploy.node.upgrade.upgrade import upgrade
 
@@ -91,7 +91,11 @@ def test_every_phase_is_shown_until_the_new_version_is_confirmed(
     assert seen == [("upgrading", "stage 1.1", True)]
     assert (shown(server)["state"], shown(server)["phase"]) == ("active", "armed 1.1")
     machine.boot("web-1.1.1")
+    tell_check(machine.root)
+    assert shown(server)["phase"] == "armed 1.1"
     Marker(machine.here().places).put("web-1.1.1")
+    tell_check(machine.root)
+    assert (shown(server)["state"], shown(server)["phase"]) == ("upgrading", "check 1.1")
     assert "check 1.1" in tell_at_start(machine.root)
     assert (shown(server)["state"], shown(server)["phase"]) == ("upgrading", "check 1.1")
     Marker(machine.here().places).take()

@@ -86,6 +86,15 @@ def tell_at_start(root: Path = Path("/")) -> str:
     return f"{machine.node.machine}: {machine.name} runs{words}"
 
 
+def tell_check(root: Path = Path("/")) -> None:
+    """That the version on trial has to show now that it does its job: tried once, as the verdict
+    waits for nobody, and may be there before `tell_at_start` has found a network."""
+    with suppress(EdeployError, OSError):
+        machine = here(root, lambda _: None)
+        if Marker(machine.places).read() == machine.name:
+            Standing(machine).tell_all()
+
+
 def standing(machine: Here) -> tuple[str, str, str]:
     """Phase, goal, and why an upgrade ended where it began, by what the last one left."""
     places = machine.places
