@@ -1,6 +1,7 @@
 """The way into installed machines: racks whose machines let us in, and what they say there."""
 
 import json
+import shlex
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -100,8 +101,8 @@ class Keyed(Doors):
 
 
 def ssh(key: Path, address: str, words: list[str]) -> list[str]:
-    """The words that run a command on a machine."""
-    return ["ssh", "-i", str(key), *SSH, f"root@{address}", *words]
+    """The words that run a command on a machine, whose shell sees them as they are."""
+    return ["ssh", "-i", str(key), *SSH, f"root@{address}", shlex.join(words)]
 
 
 @contextmanager

@@ -98,7 +98,7 @@ def test_a_plain_machine_starts_and_serves(lab: Lab) -> None:
 def test_the_machine_makes_its_own_and_fills_its_disk(
     lab: Lab, folder: Path, images: Store, request: pytest.FixtureRequest
 ) -> None:
-    said = until(lab, ssh(folder / "key", ADDRESS, [FACTS]), "END\n")
+    said = until(lab, ssh(folder / "key", ADDRESS, ["sh", "-c", FACTS]), "END\n")
     facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
     assert facts["firmware"] in request.node.name
     assert {"nosmt", "edeploy=web-1.0.0.1"} <= set(facts["arguments"].split())

@@ -32,7 +32,7 @@ def test_a_version_is_the_root(trials: Trials) -> None:
     assert state == "running", ask(NAME, ["systemctl", "--failed"])
     assert "/usr ro," in ask(NAME, ["findmnt", "-rno", "TARGET,OPTIONS", "/usr"])
     assert ask(NAME, ["ls", "/sysroot/edeploy/deploy"]).split() == [trials.good]
-    ask(NAME, ["sh", "-c", "'touch /var/tmp/x && test -e /sysroot/var/tmp/x'"])
+    ask(NAME, ["sh", "-c", "touch /var/tmp/x && test -e /sysroot/var/tmp/x"])
     assert "dracut" in ask(NAME, ["dpkg-query", "-W", "dracut"])
     # It did its work outside of the version's own files.
     ask(NAME, ["edeploy-node", "verify"])
