@@ -296,7 +296,8 @@ def test_to_the_updates_without_a_boot(shop: Shop, capsys: pytest.CaptureFixture
         shop.check_drift(name, KEPT)
         shop.check_database(name)
         shop.check_rows(name)
-        shop.rack.ask(name, ["edeploy", "rollback"])
+        assert "restart services" in shop.rack.ask(name, ["edeploy", "rollback"])
+        shop.rack.ask(name, ["systemctl", "restart", "mariadb"])
         shop.check_exact(name, RELEASE)
         shop.check_rows(name)
         seen, before = shop.rack.look(name), starts[name]
