@@ -207,6 +207,10 @@ touch /var/x /etc/x /x && ! touch /usr/x && echo /usr is not written to
 """
 
 
+BUSY = 90
+"""The disk is not there to be mounted, as when a process elsewhere still sees it mounted."""
+
+
 def start(tmp_path: Path, device: str, cmdline: str, commands: str) -> list[str]:
     """What commands print in the root that the initramfs makes, as a kernel would start it."""
     small = tmp_path / "initramfs"
@@ -224,11 +228,12 @@ def start(tmp_path: Path, device: str, cmdline: str, commands: str) -> list[str]
         "".join(f'{name}() {{ busybox {name} "$@"; }}\n' for name in names.split()) + commands
     )
     steps = (
-        f"mount --make-rprivate /; mount -o ro {device} {small}/root;"
+        f"mount --make-rprivate /; mount -o ro {device} {small}/root || exit {BUSY};"
         f" mount -t proc proc {small}/proc; mount --bind {small}/cmdline {small}/proc/cmdline;"
         f" chroot {small} /bin/sh /usr/lib/edeploy/pivot /root;"
         f" mount -t proc proc {small}/root/proc;"
         f" chroot {small}/root /bin/busybox sh < {small}/commands"
     )
     done = run(["unshare", "--mount", "sh", "-c", steps], check=False)
+    assert done.code != BUSY, done.err
     return [line for line in done.out.splitlines() if line]
