@@ -171,7 +171,10 @@ def test_update_grub_of_each_version_starts_the_versions(
     scripts = {name: places.tree(name) / "etc/grub.d/09_edeploy" for name in (ONE, TWO)}
     assert "source ${prefix}/edeploy.cfg" in scripts[ONE].read_text()
     assert not scripts[TWO].exists()
+    # Somebody's own, in whatever encoding.
+    scripts[TWO].write_bytes(b"# \xe9\n")
     loader.prepare([ONE, TWO], ONE)
+    assert scripts[TWO].read_bytes() == scripts[ONE].read_bytes()
     assert os.access(scripts[TWO], os.X_OK)
 
 

@@ -125,8 +125,8 @@ class GrubLoader(Loader):
     def _outlive_update_grub(self, name: str) -> None:
         """Whatever version runs, what its update-grub writes starts the versions."""
         root = self._places.root if is_root_itself(name) else self._places.tree(name)
-        script, text = root / GRUB_D, grub.update_grub_script()
-        if script.parent.is_dir() and not (script.is_file() and script.read_text() == text):
+        script, text = root / GRUB_D, grub.update_grub_script().encode()
+        if script.parent.is_dir() and not (script.is_file() and script.read_bytes() == text):
             atomic.write(script, text, mode=0o755)
 
     def _entry(self, name: str) -> grub.Entry:
